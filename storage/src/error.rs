@@ -77,10 +77,7 @@ impl Error {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Self::Full(format!("{}: {error}", path.display()))
             }
-            _ => Self::Io {
-                path,
-                why: error.to_string(),
-            },
+            _ => Self::Io { path, why: error.to_string() },
         }
     }
 }
