@@ -1,0 +1,373 @@
+//! The sections of the configuration, typed.
+//!
+//! Each field is the key of the same name; `config/millpond.toml` says what it does and holds its default. A section's
+//! `read` gives each key its range, and is the only place that does.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::address::Address;
+use super::keys::Keys;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const DAY: u64 = 24 * 60 * MINUTE;
+
+/// Kafka's 32-bit numbers, where a key is one.
+const INT_MAX: u64 = i32::MAX as u64;
+/// Kafka's 64-bit numbers are signed.
+const LONG_MAX: u64 = i64::MAX as u64;
+
+/// `[server]`: sockets, limits, identity.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The directory of all data.
+    pub data: PathBuf,
+    /// Where Kafka clients are listened for.
+    pub kafka: Address,
+    /// What clients are told to connect to; `None` means the address at which each reached the broker.
+    pub advertised: Option<Address>,
+    /// Where HTTP is listened for.
+    pub http: Address,
+    /// The broker's number.
+    pub node_id: i32,
+    /// The largest request.
+    pub frame_bytes_max: u64,
+    /// Connections open at once.
+    pub connections_max: u64,
+    /// Connections open at once from one address.
+    pub connections_per_address_max: u64,
+    /// Requests under way on one connection.
+    pub requests_in_flight_max: u64,
+    /// Bytes of requests under way on one connection.
+    pub bytes_in_flight_max: u64,
+    /// Bytes of requests under way in all.
+    pub queued_bytes_max: u64,
+    /// A connection without a request for this long is closed.
+    pub idle_timeout: Duration,
+    /// How long a stopping broker waits for requests under way.
+    pub shutdown_timeout: Duration,
+}
+
+impl ServerConfig {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        let node_id = keys.number("server.node_id", 0..=INT_MAX);
+        let config = Self {
+            data: keys
+                .text(
+                    "server.data",
+                    |text| !text.is_empty(),
+                    "the path of a directory",
+                )
+                .into(),
+            kafka: keys.address("server.kafka"),
+            advertised: keys.optional_address("server.advertised"),
+            http: keys.address("server.http"),
+            node_id: i32::try_from(node_id).unwrap_or(i32::MAX),
+            frame_bytes_max: keys.bytes("server.frame_bytes_max", KIB..=INT_MAX),
+            connections_max: keys.number("server.connections_max", 1..=INT_MAX),
+            connections_per_address_max: keys
+                .number("server.connections_per_address_max", 1..=INT_MAX),
+            requests_in_flight_max: keys.number("server.requests_in_flight_max", 1..=10_000),
+            bytes_in_flight_max: keys.bytes("server.bytes_in_flight_max", KIB..=TIB),
+            queued_bytes_max: keys.bytes("server.queued_bytes_max", KIB..=TIB),
+            idle_timeout: keys.duration("server.idle_timeout_ms", SECOND..=LONG_MAX),
+            shutdown_timeout: keys.duration("server.shutdown_timeout_ms", 0..=DAY),
+        };
+        config.check(keys);
+        config
+    }
+
+    /// A request that is allowed must also fit where it waits, or its connection would stall for ever.
+    fn check(&self, keys: &mut Keys) {
+        for (key, limit) in [
+            ("server.bytes_in_flight_max", self.bytes_in_flight_max),
+            ("server.queued_bytes_max", self.queued_bytes_max),
+        ] {
+            if limit < self.frame_bytes_max {
+                keys.refuse(
+                    key,
+                    format!(
+                        "at least server.frame_bytes_max ({} bytes)",
+                        self.frame_bytes_max
+                    ),
+                );
+            }
+        }
+        if self
+            .advertised
+            .as_ref()
+            .is_some_and(|address| address.port == 0)
+        {
+            keys.refuse(
+                "server.advertised",
+                "a port from 1 to 65535, since clients connect to it".to_owned(),
+            );
+        }
+    }
+}
+
+/// When a write counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// When it is on the disk.
+    Fsync,
+    /// When the operating system has it.
+    PageCache,
+}
+
+impl Durability {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::PageCache => "page-cache",
+        }
+    }
+}
+
+/// `[log]`: the log of each volume.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// For volumes that do not say.
+    pub durability: Durability,
+    /// The size at which a log file is closed.
+    pub file_bytes: u64,
+    /// Memory for what was written last.
+    pub tail_cache_bytes: u64,
+    /// Log between two checkpoints of the state.
+    pub checkpoint_bytes: u64,
+}
+
+impl LogConfig {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        let durabilities =
+            [Durability::Fsync, Durability::PageCache].map(|choice| (choice.name(), choice));
+        Self {
+            durability: keys.choice("log.durability", &durabilities),
+            file_bytes: keys.bytes("log.file_bytes", MIB..=4 * GIB),
+            tail_cache_bytes: keys.bytes("log.tail_cache_bytes", MIB..=TIB),
+            checkpoint_bytes: keys.bytes("log.checkpoint_bytes", MIB..=TIB),
+        }
+    }
+}
+
+/// Whose clock stamps a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// The broker's.
+    LogAppendTime,
+}
+
+impl TimestampType {
+    /// Both, by Kafka's names.
+    pub const NAMES: [(&'static str, Self); 2] = [
+        ("CreateTime", Self::CreateTime),
+        ("LogAppendTime", Self::LogAppendTime),
+    ];
+}
+
+/// `[topics]`: what holds for topics that do not say otherwise.
+#[derive(Clone, Debug)]
+pub struct TopicsConfig {
+    /// Whether topics come into being when they are asked for.
+    pub auto_create: bool,
+    /// Whether topics can be deleted.
+    pub allow_delete: bool,
+    /// Partitions of a topic that is created without a number.
+    pub num_partitions: i32,
+    /// How long records are kept.
+    pub retention: Option<Duration>,
+    /// Bytes kept of each partition.
+    pub retention_bytes: Option<u64>,
+    /// How often retention is applied.
+    pub retention_check_interval: Duration,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// Age at which a segment ends.
+    pub segment_time: Duration,
+    /// The largest record batch.
+    pub message_bytes_max: u64,
+    /// Whose clock stamps a record.
+    pub timestamp_type: TimestampType,
+    /// How far a timestamp may lie behind the broker's clock.
+    pub timestamp_before_max: Option<Duration>,
+    /// How far a timestamp may lie ahead of the broker's clock.
+    pub timestamp_after_max: Option<Duration>,
+}
+
+impl TopicsConfig {
+    /// Partitions that one topic may have: what one request can still create or describe in good time.
+    pub const PARTITIONS: RangeInclusive<u64> = 1..=100_000;
+
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        let num_partitions = keys.number("topics.num_partitions", Self::PARTITIONS);
+        Self {
+            auto_create: keys.flag("topics.auto_create"),
+            allow_delete: keys.flag("topics.allow_delete"),
+            num_partitions: i32::try_from(num_partitions).unwrap_or(i32::MAX),
+            retention: keys.duration_or_unlimited("topics.retention_ms", 0..=LONG_MAX),
+            retention_bytes: keys.bytes_or_unlimited("topics.retention_bytes", 0..=LONG_MAX),
+            retention_check_interval: keys
+                .duration("topics.retention_check_interval_ms", 1..=LONG_MAX),
+            segment_bytes: keys.bytes("topics.segment_bytes", MIB..=INT_MAX),
+            segment_time: keys.duration("topics.segment_ms", 1..=LONG_MAX),
+            message_bytes_max: keys.bytes("topics.message_bytes_max", 0..=INT_MAX),
+            timestamp_type: keys.choice("topics.timestamp_type", &TimestampType::NAMES),
+            timestamp_before_max: keys
+                .duration_or_unlimited("topics.timestamp_before_max_ms", 0..=LONG_MAX),
+            timestamp_after_max: keys
+                .duration_or_unlimited("topics.timestamp_after_max_ms", 0..=LONG_MAX),
+        }
+    }
+}
+
+/// `[groups]`: consumer groups and their positions.
+#[derive(Clone, Debug)]
+pub struct GroupsConfig {
+    /// The shortest session timeout that a member may ask for.
+    pub session_timeout_min: Duration,
+    /// The longest session timeout that a member may ask for.
+    pub session_timeout_max: Duration,
+    /// How long an empty group waits for further members before its first rebalance.
+    pub initial_rebalance_delay: Duration,
+    /// Members that one group may have.
+    pub members_max: u64,
+    /// How long the positions of a group without members are kept.
+    pub offsets_retention: Duration,
+    /// How often positions are looked through for expired ones.
+    pub offsets_retention_check_interval: Duration,
+    /// The longest text that may go with a committed position.
+    pub offset_metadata_bytes_max: u64,
+}
+
+impl GroupsConfig {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        let config = Self {
+            session_timeout_min: keys.duration("groups.session_timeout_min_ms", 1..=INT_MAX),
+            session_timeout_max: keys.duration("groups.session_timeout_max_ms", 1..=INT_MAX),
+            initial_rebalance_delay: keys
+                .duration("groups.initial_rebalance_delay_ms", 0..=INT_MAX),
+            members_max: keys.number("groups.members_max", 1..=INT_MAX),
+            offsets_retention: keys
+                .duration("groups.offsets_retention_ms", MINUTE..=INT_MAX * MINUTE),
+            offsets_retention_check_interval: keys
+                .duration("groups.offsets_retention_check_interval_ms", 1..=LONG_MAX),
+            offset_metadata_bytes_max: keys.bytes("groups.offset_metadata_bytes_max", 0..=INT_MAX),
+        };
+        if config.session_timeout_max < config.session_timeout_min {
+            keys.refuse(
+                "groups.session_timeout_max_ms",
+                "at least groups.session_timeout_min_ms".to_owned(),
+            );
+        }
+        config
+    }
+}
+
+/// `[producers]`: idempotent producers.
+#[derive(Clone, Debug)]
+pub struct ProducersConfig {
+    /// How long the sequence of an idle producer is remembered.
+    pub id_expiration: Duration,
+}
+
+impl ProducersConfig {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        Self {
+            id_expiration: keys.duration("producers.id_expiration_ms", 1..=INT_MAX),
+        }
+    }
+}
+
+/// `[history]`: how much of the past can still be frozen.
+#[derive(Clone, Debug)]
+pub struct HistoryConfig {
+    /// How far back.
+    pub retention: Duration,
+    /// Bytes that the past may hold back from collection.
+    pub bytes_max: Option<u64>,
+}
+
+impl HistoryConfig {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        Self {
+            retention: keys.duration("history.retention_ms", 0..=LONG_MAX),
+            bytes_max: keys.bytes_or_unlimited("history.bytes_max", 0..=LONG_MAX),
+        }
+    }
+}
+
+/// `[disk]`: what happens before the disk is full.
+#[derive(Clone, Debug)]
+pub struct DiskConfig {
+    /// Free space below which records are refused.
+    pub free_bytes_min: u64,
+    /// The size of the file kept in reserve.
+    pub ballast_bytes: u64,
+}
+
+impl DiskConfig {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        Self {
+            free_bytes_min: keys.bytes("disk.free_bytes_min", 0..=TIB),
+            ballast_bytes: keys.bytes("disk.ballast_bytes", 0..=TIB),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// Human, coloured on a terminal.
+    Auto,
+    /// Human, without colours.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[logging]`: the broker's own log lines.
+#[derive(Clone, Debug)]
+pub struct LoggingConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines there are, as `tracing`'s directives.
+    pub filter: String,
+}
+
+impl LoggingConfig {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        let formats = [
+            ("auto", LogFormat::Auto),
+            ("human", LogFormat::Human),
+            ("json", LogFormat::Json),
+        ];
+        Self {
+            format: keys.choice("logging.format", &formats),
+            filter: keys.text(
+                "logging.filter",
+                is_filter,
+                "levels, such as info or info,millpond::api=debug",
+            ),
+        }
+    }
+}
+
+/// Whether `text` is `level` or `module=level`, any number of them with commas between. (`tracing` by itself takes a
+/// misspelt level for a module's name, and then logs nothing.)
+fn is_filter(text: &str) -> bool {
+    let is_level = |text: &str| text.parse::<tracing::metadata::LevelFilter>().is_ok();
+    text.split(',').all(|part| match part.split_once('=') {
+        Some((module, level)) => !module.is_empty() && is_level(level),
+        None => is_level(part),
+    })
+}
