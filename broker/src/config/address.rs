@@ -23,28 +23,19 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         let (host, port) = text.trim().rsplit_once(':').ok_or(NotAnAddress)?;
         let port = port.parse().map_err(|_| NotAnAddress)?;
-        let bracketed = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = match bracketed {
             Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => inner,
-            Some(_) => return Err(NotAnAddress),
             None if is_host(host) => host,
-            None => return Err(NotAnAddress),
+            Some(_) | None => return Err(NotAnAddress),
         };
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 
 /// Letters, digits and what host names hold beside them; a bare IPv6 address is ambiguous and needs brackets.
 fn is_host(host: &str) -> bool {
-    !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 impl fmt::Display for Address {
@@ -60,10 +51,7 @@ impl fmt::Display for Address {
 impl From<std::net::SocketAddr> for Address {
     fn from(address: std::net::SocketAddr) -> Self {
         // A v4 client of a v6 socket is known by its v4 address; `::ffff:` forms confuse clients.
-        Self {
-            host: address.ip().to_canonical().to_string(),
-            port: address.port(),
-        }
+        Self { host: address.ip().to_canonical().to_string(), port: address.port() }
     }
 }
 
@@ -73,31 +61,16 @@ mod tests {
 
     #[test]
     fn addresses_read_back_as_shown() {
-        for text in [
-            "127.0.0.1:9092",
-            "localhost:0",
-            "broker_1.example-x.com:65535",
-            "[::1]:9092",
-        ] {
+        for text in ["127.0.0.1:9092", "localhost:0", "broker_1.example-x.com:65535", "[::1]:9092"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in [
-            "",
-            "9092",
-            ":9092",
-            "host",
-            "host:",
-            "host:65536",
-            "::1:9092",
-            "[::1]",
-            "[x]:1",
-            "a b:1",
-            "http://h:1",
-        ] {
+        for text in
+            ["", "9092", ":9092", "host", "host:", "host:65536", "::1:9092", "[::1]", "[x]:1", "a b:1", "http://h:1"]
+        {
             assert_eq!(text.parse::<Address>(), Err(NotAnAddress), "{text}");
         }
     }

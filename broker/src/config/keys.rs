@@ -62,17 +62,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             Some(value) => {
-                write!(
-                    f,
-                    "{} = {value:?} (from {}): expected {}",
-                    self.key, self.origin, self.allowed
-                )
+                write!(f, "{} = {value:?} (from {}): expected {}", self.key, self.origin, self.allowed)
             }
-            None => write!(
-                f,
-                "unknown key {} (from {}): {}",
-                self.key, self.origin, self.allowed
-            ),
+            None => write!(f, "unknown key {} (from {}): {}", self.key, self.origin, self.allowed),
         }
     }
 }
@@ -86,11 +78,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(found: BTreeMap<String, Found>) -> Self {
-        Self {
-            found,
-            taken: Vec::new(),
-            problems: Vec::new(),
-        }
+        Self { found, taken: Vec::new(), problems: Vec::new() }
     }
 
     /// The keys that were taken, or everything that is wrong.
@@ -105,11 +93,7 @@ impl Keys {
                 });
             }
         }
-        if self.problems.is_empty() {
-            Ok(self.taken)
-        } else {
-            Err(self.problems)
-        }
+        if self.problems.is_empty() { Ok(self.taken) } else { Err(self.problems) }
     }
 
     /// Notes that `key` has a value that does not go with another key's.
@@ -122,32 +106,21 @@ impl Keys {
     pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> u64 {
         let allowed = || format!("a whole number from {} to {}", range.start(), range.end());
         let parse = |text: &str| text.parse().ok().filter(|number| range.contains(number));
-        self.take(key, integer_type(&range), parse, u64::to_string, allowed)
-            .unwrap_or(*range.start())
+        self.take(key, integer_type(&range), parse, u64::to_string, allowed).unwrap_or(*range.start())
     }
 
     /// A number of bytes.
     pub(super) fn bytes(&mut self, key: &'static str, range: RangeInclusive<u64>) -> u64 {
         let allowed = || bytes_allowed(&range);
         let parse = |text: &str| parse_bytes(text).filter(|bytes| range.contains(bytes));
-        self.take(key, integer_type(&range), parse, u64::to_string, allowed)
-            .unwrap_or(*range.start())
+        self.take(key, integer_type(&range), parse, u64::to_string, allowed).unwrap_or(*range.start())
     }
 
     /// A number of bytes, or none where there is no limit.
-    pub(super) fn bytes_or_unlimited(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-    ) -> Option<u64> {
+    pub(super) fn bytes_or_unlimited(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let allowed = || format!("{}, or unlimited", bytes_allowed(&range));
-        let parse = |text: &str| {
-            unlimited(text, |text| {
-                parse_bytes(text).filter(|bytes| range.contains(bytes))
-            })
-        };
-        self.take(key, ConfigType::Long, parse, show_limit, allowed)
-            .flatten()
+        let parse = |text: &str| unlimited(text, |text| parse_bytes(text).filter(|bytes| range.contains(bytes)));
+        self.take(key, ConfigType::Long, parse, Limit::show, allowed).and_then(|limit| limit.0)
     }
 
     /// A length of time.
@@ -159,64 +132,33 @@ impl Keys {
     }
 
     /// A length of time, or none where there is no limit.
-    pub(super) fn duration_or_unlimited(
-        &mut self,
-        key: &'static str,
-        millis: RangeInclusive<u64>,
-    ) -> Option<Duration> {
+    pub(super) fn duration_or_unlimited(&mut self, key: &'static str, millis: RangeInclusive<u64>) -> Option<Duration> {
         let allowed = || format!("{}, or unlimited", millis_allowed(&millis));
-        let parse = |text: &str| {
-            unlimited(text, |text| {
-                parse_millis(text).filter(|value| millis.contains(value))
-            })
-        };
-        self.take(key, ConfigType::Long, parse, show_limit, allowed)
-            .flatten()
+        let parse = |text: &str| unlimited(text, |text| parse_millis(text).filter(|value| millis.contains(value)));
+        self.take(key, ConfigType::Long, parse, Limit::show, allowed)
+            .and_then(|limit| limit.0)
             .map(Duration::from_millis)
     }
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
         let parse = |text: &str| text.to_ascii_lowercase().parse().ok();
-        self.take(key, ConfigType::Boolean, parse, bool::to_string, || {
-            "true or false".to_owned()
-        })
-        .unwrap_or(false)
+        self.take(key, ConfigType::Boolean, parse, bool::to_string, || "true or false".to_owned()).unwrap_or(false)
     }
 
     /// One of the `choices`, by name.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> T {
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> T {
         let parse = |text: &str| choices.iter().find(|(name, _)| *name == text).copied();
-        let names = || {
-            choices
-                .iter()
-                .map(|(name, _)| *name)
-                .collect::<Vec<_>>()
-                .join(" or ")
-        };
+        let names = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ");
         let show = |(name, _): &(&'static str, T)| (*name).to_owned();
-        self.take(key, ConfigType::String, parse, show, names)
-            .map_or(choices[0].1, |(_, choice)| choice)
+        self.take(key, ConfigType::String, parse, show, names).map_or(choices[0].1, |(_, choice)| choice)
     }
 
     /// `HOST:PORT`.
     pub(super) fn address(&mut self, key: &'static str) -> Address {
         let parse = |text: &str| text.parse::<Address>().ok();
-        self.take(
-            key,
-            ConfigType::String,
-            parse,
-            Address::to_string,
-            address_allowed,
-        )
-        .unwrap_or(Address {
-            host: "localhost".to_owned(),
-            port: 0,
-        })
+        self.take(key, ConfigType::String, parse, Address::to_string, address_allowed)
+            .unwrap_or(Address { host: "localhost".to_owned(), port: 0 })
     }
 
     /// `HOST:PORT`, or none when the text is empty.
@@ -225,26 +167,14 @@ impl Keys {
             "" => Some(None),
             text => text.parse::<Address>().ok().map(Some),
         };
-        let show =
-            |address: &Option<Address>| address.as_ref().map_or(String::new(), Address::to_string);
-        self.take(key, ConfigType::String, parse, show, || {
-            format!("{}, or nothing", address_allowed())
-        })
-        .flatten()
+        let show = |address: &Option<Address>| address.as_ref().map_or(String::new(), Address::to_string);
+        self.take(key, ConfigType::String, parse, show, || format!("{}, or nothing", address_allowed())).flatten()
     }
 
     /// Text that `check` accepts; `allowed` says which that is.
-    pub(super) fn text(
-        &mut self,
-        key: &'static str,
-        check: impl Fn(&str) -> bool,
-        allowed: &str,
-    ) -> String {
+    pub(super) fn text(&mut self, key: &'static str, check: impl Fn(&str) -> bool, allowed: &str) -> String {
         let parse = |text: &str| check(text).then(|| text.to_owned());
-        self.take(key, ConfigType::String, parse, String::clone, || {
-            allowed.to_owned()
-        })
-        .unwrap_or_default()
+        self.take(key, ConfigType::String, parse, String::clone, || allowed.to_owned()).unwrap_or_default()
     }
 
     /// Takes `key` out of what was found; `None`, with a problem noted, when it is missing or does not parse.
@@ -259,11 +189,7 @@ impl Keys {
         let found = self.found.get(key).cloned();
         let value = found.as_ref().and_then(|found| parse(found.text.trim()));
         let shown = value.as_ref().map(show).unwrap_or_default();
-        self.taken.push(Taken {
-            key,
-            config_type,
-            value: shown,
-        });
+        self.taken.push(Taken { key, config_type, value: shown });
         if value.is_none() {
             self.problems.push(problem(key, found, allowed()));
         }
@@ -273,26 +199,15 @@ impl Keys {
 
 fn problem(key: &str, found: Option<Found>, allowed: String) -> Problem {
     // A key is missing only where a file or a variable gave its whole section a plain value.
-    let found = found.unwrap_or(Found {
-        text: String::new(),
-        origin: "nowhere".to_owned(),
-    });
-    Problem {
-        key: key.to_owned(),
-        value: Some(found.text),
-        origin: found.origin,
-        allowed,
-    }
+    let found = found.unwrap_or(Found { text: String::new(), origin: "nowhere".to_owned() });
+    Problem { key: key.to_owned(), value: Some(found.text), origin: found.origin, allowed }
 }
 
 /// What the user may have meant: the keys of the section, or the sections.
 fn known_keys(key: &str, taken: &[Taken]) -> String {
     let parts = || taken.iter().filter_map(|taken| taken.key.split_once('.'));
     let section = key.split_once('.').map_or(key, |(section, _)| section);
-    let names: Vec<&str> = parts()
-        .filter(|(of, _)| *of == section)
-        .map(|(_, name)| name)
-        .collect();
+    let names: Vec<&str> = parts().filter(|(of, _)| *of == section).map(|(_, name)| name).collect();
     if !names.is_empty() {
         return format!("the keys of [{section}] are {}", names.join(", "));
     }
@@ -303,23 +218,25 @@ fn known_keys(key: &str, taken: &[Taken]) -> String {
 
 /// Kafka gives what fits 32 bits as INT and all else as LONG.
 fn integer_type(range: &RangeInclusive<u64>) -> ConfigType {
-    if i32::try_from(*range.end()).is_ok() {
-        ConfigType::Int
-    } else {
-        ConfigType::Long
+    if i32::try_from(*range.end()).is_ok() { ConfigType::Int } else { ConfigType::Long }
+}
+
+/// A number that may be absent, where there is no limit.
+struct Limit(Option<u64>);
+
+impl Limit {
+    /// As Kafka writes it.
+    fn show(&self) -> String {
+        self.0.map_or_else(|| "-1".to_owned(), |limit| limit.to_string())
     }
 }
 
 /// `unlimited`, or Kafka's −1 for it, or what `parse` makes of the text.
-fn unlimited(text: &str, parse: impl Fn(&str) -> Option<u64>) -> Option<Option<u64>> {
+fn unlimited(text: &str, parse: impl Fn(&str) -> Option<u64>) -> Option<Limit> {
     match text {
-        "unlimited" | "-1" => Some(None),
-        text => parse(text).map(Some),
+        "unlimited" | "-1" => Some(Limit(None)),
+        text => parse(text).map(|limit| Limit(Some(limit))),
     }
-}
-
-fn show_limit(limit: &Option<u64>) -> String {
-    limit.map_or_else(|| "-1".to_owned(), |limit| limit.to_string())
 }
 
 fn bytes_allowed(range: &RangeInclusive<u64>) -> String {

@@ -24,8 +24,8 @@ use layers::{Environment, File, FileFormat, Value, ValueKind};
 pub use address::{Address, NotAnAddress};
 pub use keys::{ConfigType, Problem};
 pub use sections::{
-    DiskConfig, Durability, GroupsConfig, HistoryConfig, LogConfig, LogFormat, LoggingConfig,
-    ProducersConfig, ServerConfig, TimestampType, TopicsConfig,
+    DiskConfig, Durability, GroupsConfig, HistoryConfig, LogConfig, LogFormat, LoggingConfig, ProducersConfig,
+    ServerConfig, TimestampType, TopicsConfig,
 };
 pub use units::{parse_bytes, parse_millis, show_bytes, show_millis};
 
@@ -106,9 +106,7 @@ impl fmt::Display for Invalid {
             Self::Source(text) => f.write_str(text),
             Self::Keys(problems) => {
                 write!(f, "the configuration has {} problem(s):", problems.len())?;
-                problems
-                    .iter()
-                    .try_for_each(|problem| write!(f, "\n  {problem}"))
+                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }
     }
@@ -123,15 +121,10 @@ impl Default for Config {
 impl Config {
     /// Reads all layers and checks every key.
     pub fn load(sources: &Sources) -> Result<Self, Invalid> {
-        let (_, defaults) =
-            Self::read(Keys::new(collect(&Sources::default())?)).map_err(Invalid::Keys)?;
+        let (_, defaults) = Self::read(Keys::new(collect(&Sources::default())?)).map_err(Invalid::Keys)?;
         let found = collect(sources)?;
         let (mut config, taken) = Self::read(Keys::new(found.clone())).map_err(Invalid::Keys)?;
-        let is_set = |key: &str| {
-            found
-                .get(key)
-                .is_some_and(|found| found.origin != DEFAULTS_ORIGIN)
-        };
+        let is_set = |key: &str| found.get(key).is_some_and(|found| found.origin != DEFAULTS_ORIGIN);
         config.settings = settings(&taken, &defaults, is_set);
         Ok(config)
     }
@@ -155,21 +148,15 @@ impl Config {
 /// The text of every key in the topmost layer that has it.
 fn collect(sources: &Sources) -> Result<BTreeMap<String, Found>, Invalid> {
     let invalid = |error: layers::ConfigError| Invalid::Source(error.to_string());
-    let mut builder =
-        layers::Config::builder().add_source(File::from_str(reference::DEFAULTS, FileFormat::Toml));
+    let mut builder = layers::Config::builder().add_source(File::from_str(reference::DEFAULTS, FileFormat::Toml));
     if let Some(path) = &sources.file {
         builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
     }
-    let environment = Environment::with_prefix("MILLPOND")
-        .prefix_separator("__")
-        .separator("__");
-    builder =
-        builder.add_source(environment.source(Some(sources.environment.iter().cloned().collect())));
+    let environment = Environment::with_prefix("MILLPOND").prefix_separator("__").separator("__");
+    builder = builder.add_source(environment.source(Some(sources.environment.iter().cloned().collect())));
     for (key, value) in &sources.overrides {
         let value = Value::new(Some(&COMMAND_LINE.to_owned()), value.as_str());
-        builder = builder
-            .set_override(key, value)
-            .map_err(|_| Invalid::Source(format!("{key:?} is no key")))?;
+        builder = builder.set_override(key, value).map_err(|_| Invalid::Source(format!("{key:?} is no key")))?;
     }
     let mut found = BTreeMap::new();
     flatten("", builder.build().map_err(invalid)?.cache, &mut found);
@@ -182,40 +169,27 @@ fn flatten(key: &str, value: Value, found: &mut BTreeMap<String, Found>) {
     match value.kind {
         ValueKind::Table(table) => {
             for (name, value) in table {
-                let key = if key.is_empty() {
-                    name
-                } else {
-                    format!("{key}.{name}")
-                };
+                let key = if key.is_empty() { name } else { format!("{key}.{name}") };
                 flatten(&key, value, found);
             }
         }
         kind => {
-            found.insert(
-                key.to_owned(),
-                Found {
-                    text: kind.to_string(),
-                    origin,
-                },
-            );
+            found.insert(key.to_owned(), Found { text: kind.to_string(), origin });
         }
     }
 }
 
 /// Puts together what clients are told of each key.
 fn settings(taken: &[Taken], defaults: &[Taken], is_set: impl Fn(&str) -> bool) -> Vec<Setting> {
-    let explained: HashMap<String, Explained> = reference::explained()
-        .into_iter()
-        .map(|explained| (explained.key.clone(), explained))
-        .collect();
+    let explained: HashMap<String, Explained> =
+        reference::explained().into_iter().map(|explained| (explained.key.clone(), explained)).collect();
     taken
         .iter()
         .zip(defaults)
         .map(|(taken, default)| {
-            let (documentation, kafka_name) =
-                explained.get(taken.key).map_or(("", None), |explained| {
-                    (explained.documentation, explained.kafka_name)
-                });
+            let (documentation, kafka_name) = explained
+                .get(taken.key)
+                .map_or(("", None), |explained| (explained.documentation, explained.kafka_name));
             Setting {
                 key: taken.key,
                 name: kafka_name.map_or_else(|| format!("millpond.{}", taken.key), str::to_owned),
@@ -232,9 +206,7 @@ fn settings(taken: &[Taken], defaults: &[Taken], is_set: impl Fn(&str) -> bool) 
 /// `value`, which is in milliseconds, in minutes where Kafka's key is in minutes.
 fn in_unit_of(kafka_name: Option<&str>, value: &str) -> String {
     match (kafka_name, value.parse::<u64>()) {
-        (Some(name), Ok(millis)) if name.ends_with(".minutes") => {
-            millis.div_ceil(60_000).to_string()
-        }
+        (Some(name), Ok(millis)) if name.ends_with(".minutes") => millis.div_ceil(60_000).to_string(),
         _ => value.to_owned(),
     }
 }
@@ -245,16 +217,9 @@ mod tests {
 
     use super::*;
 
-    fn load(
-        overrides: &[(&str, &str)],
-        environment: &[(&str, &str)],
-        file: Option<&str>,
-    ) -> Result<Config, Invalid> {
+    fn load(overrides: &[(&str, &str)], environment: &[(&str, &str)], file: Option<&str>) -> Result<Config, Invalid> {
         let owned = |pairs: &[(&str, &str)]| {
-            pairs
-                .iter()
-                .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-                .collect::<Vec<_>>()
+            pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect::<Vec<_>>()
         };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("own.toml");
@@ -282,38 +247,20 @@ mod tests {
         assert_eq!(config.server.advertised, None);
         assert_eq!(config.log.durability, Durability::Fsync);
         assert_eq!(config.log.file_bytes, 256 << 20);
-        assert_eq!(
-            config.topics.retention,
-            Some(Duration::from_secs(7 * 86_400))
-        );
+        assert_eq!(config.topics.retention, Some(Duration::from_hours(7 * 24)));
         assert_eq!(config.topics.retention_bytes, None);
         assert_eq!(config.topics.message_bytes_max, 1_048_588);
-        assert_eq!(
-            config.groups.initial_rebalance_delay,
-            Duration::from_secs(3)
-        );
+        assert_eq!(config.groups.initial_rebalance_delay, Duration::from_secs(3));
     }
 
     #[test]
     fn every_key_of_the_file_is_explained_and_read_and_no_other_is() {
         let explained: Vec<Explained> = reference::explained();
         for key in &explained {
-            assert!(
-                !key.documentation.is_empty(),
-                "{} has no line of explanation",
-                key.key
-            );
-            assert!(
-                key.documentation.ends_with('.'),
-                "{}: {:?}",
-                key.key,
-                key.documentation
-            );
+            assert!(!key.documentation.is_empty(), "{} has no line of explanation", key.key);
+            assert!(key.documentation.ends_with('.'), "{}: {:?}", key.key, key.documentation);
         }
-        let mut explained: Vec<&str> = explained
-            .iter()
-            .map(|explained| explained.key.as_str())
-            .collect();
+        let mut explained: Vec<&str> = explained.iter().map(|explained| explained.key.as_str()).collect();
         let config = Config::default();
         let mut read: Vec<&str> = config.settings.iter().map(|setting| setting.key).collect();
         explained.sort_unstable();
@@ -329,12 +276,7 @@ mod tests {
             ("MILLPOND__LOG__CHECKPOINT_BYTES", "6MiB"),
             ("PATH", "/bin"),
         ];
-        let config = load(
-            &[("log.checkpoint_bytes", "7MiB")],
-            &environment,
-            Some(file),
-        )
-        .unwrap();
+        let config = load(&[("log.checkpoint_bytes", "7MiB")], &environment, Some(file)).unwrap();
         assert_eq!(config.log.file_bytes, 2 << 20);
         assert_eq!(config.log.tail_cache_bytes, 5 << 20);
         assert_eq!(config.log.checkpoint_bytes, 7 << 20);
@@ -354,21 +296,11 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_told_with_the_keys_that_exist() {
-        let error = load(&[], &[("MILLPOND__LOG__FILE_BITES", "1")], None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("unknown key log.file_bites (from the environment)"),
-            "{error}"
-        );
+        let error = load(&[], &[("MILLPOND__LOG__FILE_BITES", "1")], None).unwrap_err().to_string();
+        assert!(error.contains("unknown key log.file_bites (from the environment)"), "{error}");
         assert!(error.contains("durability, file_bytes"), "{error}");
-        let error = load(&[("lgo.file_bytes", "1")], &[], None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("the sections are server, log, topics"),
-            "{error}"
-        );
+        let error = load(&[("lgo.file_bytes", "1")], &[], None).unwrap_err().to_string();
+        assert!(error.contains("the sections are server, log, topics"), "{error}");
     }
 
     #[test]
@@ -388,18 +320,9 @@ mod tests {
 
     #[test]
     fn limits_that_contradict_each_other_are_refused() {
-        assert_eq!(
-            problems(&[("server.queued_bytes_max", "1MiB")])[0].key,
-            "server.queued_bytes_max"
-        );
-        assert_eq!(
-            problems(&[("groups.session_timeout_max_ms", "1s")])[0].key,
-            "groups.session_timeout_max_ms"
-        );
-        assert_eq!(
-            problems(&[("server.advertised", "example.com:0")])[0].key,
-            "server.advertised"
-        );
+        assert_eq!(problems(&[("server.queued_bytes_max", "1MiB")])[0].key, "server.queued_bytes_max");
+        assert_eq!(problems(&[("groups.session_timeout_max_ms", "1s")])[0].key, "groups.session_timeout_max_ms");
+        assert_eq!(problems(&[("server.advertised", "example.com:0")])[0].key, "server.advertised");
     }
 
     #[test]
@@ -410,47 +333,17 @@ mod tests {
 
     #[test]
     fn a_file_that_is_missing_or_is_not_toml_is_refused_by_name() {
-        let missing = Sources {
-            file: Some("/does/not/exist.toml".into()),
-            ..Sources::default()
-        };
-        assert!(
-            Config::load(&missing)
-                .unwrap_err()
-                .to_string()
-                .contains("/does/not/exist.toml")
-        );
-        assert!(
-            load(&[], &[], Some("[log"))
-                .unwrap_err()
-                .to_string()
-                .contains("own.toml")
-        );
+        let missing = Sources { file: Some("/does/not/exist.toml".into()), ..Sources::default() };
+        assert!(Config::load(&missing).unwrap_err().to_string().contains("/does/not/exist.toml"));
+        assert!(load(&[], &[], Some("[log")).unwrap_err().to_string().contains("own.toml"));
     }
 
     #[test]
     fn settings_have_kafkas_names_and_notation() {
-        let config = load(
-            &[
-                ("topics.retention_ms", "1h"),
-                ("topics.segment_bytes", "1GiB"),
-            ],
-            &[],
-            None,
-        )
-        .unwrap();
-        let setting = |name: &str| {
-            config
-                .settings
-                .iter()
-                .find(|setting| setting.name == name)
-                .unwrap()
-        };
+        let config = load(&[("topics.retention_ms", "1h"), ("topics.segment_bytes", "1GiB")], &[], None).unwrap();
+        let setting = |name: &str| config.settings.iter().find(|setting| setting.name == name).unwrap();
         let retention = setting("log.retention.ms");
-        assert_eq!(
-            (retention.value.as_str(), retention.default.as_str()),
-            ("3600000", "604800000")
-        );
+        assert_eq!((retention.value.as_str(), retention.default.as_str()), ("3600000", "604800000"));
         assert!(retention.is_set && retention.config_type == ConfigType::Long);
         assert!(setting("log.segment.bytes").is_set);
         assert_eq!(setting("log.segment.bytes").config_type, ConfigType::Int);
@@ -461,18 +354,8 @@ mod tests {
 
     #[test]
     fn unlimited_has_two_spellings() {
-        let config = load(
-            &[
-                ("topics.retention_ms", "-1"),
-                ("topics.retention_bytes", "unlimited"),
-            ],
-            &[],
-            None,
-        )
-        .unwrap();
-        assert_eq!(
-            (config.topics.retention, config.topics.retention_bytes),
-            (None, None)
-        );
+        let config =
+            load(&[("topics.retention_ms", "-1"), ("topics.retention_bytes", "unlimited")], &[], None).unwrap();
+        assert_eq!((config.topics.retention, config.topics.retention_bytes), (None, None));
     }
 }

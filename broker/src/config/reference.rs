@@ -23,10 +23,7 @@ pub(super) fn explained() -> Vec<Explained> {
     let mut comment = "";
     let mut keys = Vec::new();
     for line in DEFAULTS.lines() {
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name;
         } else if let Some(text) = line.strip_prefix("# ") {
             comment = text;
@@ -35,11 +32,7 @@ pub(super) fn explained() -> Vec<Explained> {
                 Some((text, name)) => (text, Some(name)),
                 None => (comment, None),
             };
-            keys.push(Explained {
-                key: format!("{section}.{name}"),
-                documentation,
-                kafka_name,
-            });
+            keys.push(Explained { key: format!("{section}.{name}"), documentation, kafka_name });
             comment = "";
         }
     }

@@ -59,21 +59,14 @@ impl ServerConfig {
     pub(super) fn read(keys: &mut Keys) -> Self {
         let node_id = keys.number("server.node_id", 0..=INT_MAX);
         let config = Self {
-            data: keys
-                .text(
-                    "server.data",
-                    |text| !text.is_empty(),
-                    "the path of a directory",
-                )
-                .into(),
+            data: keys.text("server.data", |text| !text.is_empty(), "the path of a directory").into(),
             kafka: keys.address("server.kafka"),
             advertised: keys.optional_address("server.advertised"),
             http: keys.address("server.http"),
             node_id: i32::try_from(node_id).unwrap_or(i32::MAX),
             frame_bytes_max: keys.bytes("server.frame_bytes_max", KIB..=INT_MAX),
             connections_max: keys.number("server.connections_max", 1..=INT_MAX),
-            connections_per_address_max: keys
-                .number("server.connections_per_address_max", 1..=INT_MAX),
+            connections_per_address_max: keys.number("server.connections_per_address_max", 1..=INT_MAX),
             requests_in_flight_max: keys.number("server.requests_in_flight_max", 1..=10_000),
             bytes_in_flight_max: keys.bytes("server.bytes_in_flight_max", KIB..=TIB),
             queued_bytes_max: keys.bytes("server.queued_bytes_max", KIB..=TIB),
@@ -91,24 +84,11 @@ impl ServerConfig {
             ("server.queued_bytes_max", self.queued_bytes_max),
         ] {
             if limit < self.frame_bytes_max {
-                keys.refuse(
-                    key,
-                    format!(
-                        "at least server.frame_bytes_max ({} bytes)",
-                        self.frame_bytes_max
-                    ),
-                );
+                keys.refuse(key, format!("at least server.frame_bytes_max ({} bytes)", self.frame_bytes_max));
             }
         }
-        if self
-            .advertised
-            .as_ref()
-            .is_some_and(|address| address.port == 0)
-        {
-            keys.refuse(
-                "server.advertised",
-                "a port from 1 to 65535, since clients connect to it".to_owned(),
-            );
+        if self.advertised.as_ref().is_some_and(|address| address.port == 0) {
+            keys.refuse("server.advertised", "a port from 1 to 65535, since clients connect to it".to_owned());
         }
     }
 }
@@ -147,8 +127,7 @@ pub struct LogConfig {
 
 impl LogConfig {
     pub(super) fn read(keys: &mut Keys) -> Self {
-        let durabilities =
-            [Durability::Fsync, Durability::PageCache].map(|choice| (choice.name(), choice));
+        let durabilities = [Durability::Fsync, Durability::PageCache].map(|choice| (choice.name(), choice));
         Self {
             durability: keys.choice("log.durability", &durabilities),
             file_bytes: keys.bytes("log.file_bytes", MIB..=4 * GIB),
@@ -169,10 +148,8 @@ pub enum TimestampType {
 
 impl TimestampType {
     /// Both, by Kafka's names.
-    pub const NAMES: [(&'static str, Self); 2] = [
-        ("CreateTime", Self::CreateTime),
-        ("LogAppendTime", Self::LogAppendTime),
-    ];
+    pub const NAMES: [(&'static str, Self); 2] =
+        [("CreateTime", Self::CreateTime), ("LogAppendTime", Self::LogAppendTime)];
 }
 
 /// `[topics]`: what holds for topics that do not say otherwise.
@@ -216,16 +193,13 @@ impl TopicsConfig {
             num_partitions: i32::try_from(num_partitions).unwrap_or(i32::MAX),
             retention: keys.duration_or_unlimited("topics.retention_ms", 0..=LONG_MAX),
             retention_bytes: keys.bytes_or_unlimited("topics.retention_bytes", 0..=LONG_MAX),
-            retention_check_interval: keys
-                .duration("topics.retention_check_interval_ms", 1..=LONG_MAX),
+            retention_check_interval: keys.duration("topics.retention_check_interval_ms", 1..=LONG_MAX),
             segment_bytes: keys.bytes("topics.segment_bytes", MIB..=INT_MAX),
             segment_time: keys.duration("topics.segment_ms", 1..=LONG_MAX),
             message_bytes_max: keys.bytes("topics.message_bytes_max", 0..=INT_MAX),
             timestamp_type: keys.choice("topics.timestamp_type", &TimestampType::NAMES),
-            timestamp_before_max: keys
-                .duration_or_unlimited("topics.timestamp_before_max_ms", 0..=LONG_MAX),
-            timestamp_after_max: keys
-                .duration_or_unlimited("topics.timestamp_after_max_ms", 0..=LONG_MAX),
+            timestamp_before_max: keys.duration_or_unlimited("topics.timestamp_before_max_ms", 0..=LONG_MAX),
+            timestamp_after_max: keys.duration_or_unlimited("topics.timestamp_after_max_ms", 0..=LONG_MAX),
         }
     }
 }
@@ -254,20 +228,14 @@ impl GroupsConfig {
         let config = Self {
             session_timeout_min: keys.duration("groups.session_timeout_min_ms", 1..=INT_MAX),
             session_timeout_max: keys.duration("groups.session_timeout_max_ms", 1..=INT_MAX),
-            initial_rebalance_delay: keys
-                .duration("groups.initial_rebalance_delay_ms", 0..=INT_MAX),
+            initial_rebalance_delay: keys.duration("groups.initial_rebalance_delay_ms", 0..=INT_MAX),
             members_max: keys.number("groups.members_max", 1..=INT_MAX),
-            offsets_retention: keys
-                .duration("groups.offsets_retention_ms", MINUTE..=INT_MAX * MINUTE),
-            offsets_retention_check_interval: keys
-                .duration("groups.offsets_retention_check_interval_ms", 1..=LONG_MAX),
+            offsets_retention: keys.duration("groups.offsets_retention_ms", MINUTE..=INT_MAX * MINUTE),
+            offsets_retention_check_interval: keys.duration("groups.offsets_retention_check_interval_ms", 1..=LONG_MAX),
             offset_metadata_bytes_max: keys.bytes("groups.offset_metadata_bytes_max", 0..=INT_MAX),
         };
         if config.session_timeout_max < config.session_timeout_min {
-            keys.refuse(
-                "groups.session_timeout_max_ms",
-                "at least groups.session_timeout_min_ms".to_owned(),
-            );
+            keys.refuse("groups.session_timeout_max_ms", "at least groups.session_timeout_min_ms".to_owned());
         }
         config
     }
@@ -282,9 +250,7 @@ pub struct ProducersConfig {
 
 impl ProducersConfig {
     pub(super) fn read(keys: &mut Keys) -> Self {
-        Self {
-            id_expiration: keys.duration("producers.id_expiration_ms", 1..=INT_MAX),
-        }
+        Self { id_expiration: keys.duration("producers.id_expiration_ms", 1..=INT_MAX) }
     }
 }
 
@@ -346,18 +312,10 @@ pub struct LoggingConfig {
 
 impl LoggingConfig {
     pub(super) fn read(keys: &mut Keys) -> Self {
-        let formats = [
-            ("auto", LogFormat::Auto),
-            ("human", LogFormat::Human),
-            ("json", LogFormat::Json),
-        ];
+        let formats = [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
         Self {
             format: keys.choice("logging.format", &formats),
-            filter: keys.text(
-                "logging.filter",
-                is_filter,
-                "levels, such as info or info,millpond::api=debug",
-            ),
+            filter: keys.text("logging.filter", is_filter, "levels, such as info or info,millpond::api=debug"),
         }
     }
 }

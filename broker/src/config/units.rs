@@ -15,14 +15,8 @@ const SIZES: [(&str, u64); 9] = [
     ("tib", 1 << 40),
 ];
 
-const DURATIONS: [(&str, u64); 6] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("min", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-    ("w", 604_800_000),
-];
+const DURATIONS: [(&str, u64); 6] =
+    [("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
 
 /// The size in bytes, `None` when `text` is none.
 pub fn parse_bytes(text: &str) -> Option<u64> {
@@ -36,29 +30,19 @@ pub fn parse_millis(text: &str) -> Option<u64> {
 
 /// `bytes` in the largest binary unit that divides it: `256MiB`.
 pub fn show_bytes(bytes: u64) -> String {
-    let (unit, factor) = [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ]
-    .into_iter()
-    .find(|&(_, factor)| bytes != 0 && bytes % factor == 0)
-    .unwrap_or(("B", 1));
+    let (unit, factor) = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+        .into_iter()
+        .find(|&(_, factor): &(_, u64)| bytes != 0 && bytes.is_multiple_of(factor))
+        .unwrap_or(("B", 1));
     format!("{}{unit}", bytes / factor)
 }
 
 /// `millis` in the largest unit up to days that divides it: `10min`.
 pub fn show_millis(millis: u64) -> String {
-    let (unit, factor) = [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("min", 60_000),
-        ("s", 1_000),
-    ]
-    .into_iter()
-    .find(|&(_, factor)| millis != 0 && millis % factor == 0)
-    .unwrap_or(("ms", 1));
+    let (unit, factor) = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)]
+        .into_iter()
+        .find(|&(_, factor): &(_, u64)| millis != 0 && millis.is_multiple_of(factor))
+        .unwrap_or(("ms", 1));
     format!("{}{unit}", millis / factor)
 }
 
@@ -96,16 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in [
-            "",
-            "MiB",
-            "-1",
-            "1.5GiB",
-            "1 XB",
-            "10min5s",
-            "18446744073709551616",
-            "99999999TiB",
-        ] {
+        for text in ["", "MiB", "-1", "1.5GiB", "1 XB", "10min5s", "18446744073709551616", "99999999TiB"] {
             assert_eq!(parse_bytes(text), None, "{text}");
             assert_eq!(parse_millis(text), None, "{text}");
         }
