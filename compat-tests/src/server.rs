@@ -1,0 +1,308 @@
+//! The real binary as a process of its own: started on free ports with a directory of its own, killed, started again.
+//!
+//! - A [`Server`] dies with its value, and its directory goes with it.
+//! - What it printed is kept and shown when the test that owns it fails.
+//! - After a restart the addresses are the same, so that clients find it again.
+
+use std::env;
+use std::fmt::{Display, Write as _};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::wire::Wire;
+
+/// How long a start or a clean stop may take.
+const LIMIT: Duration = Duration::from_mins(1);
+/// How much of what it printed a failing test shows.
+const LINES_SHOWN: usize = 80;
+
+/// A running (or killed) broker.
+#[derive(Debug)]
+pub struct Server {
+    setup: Builder,
+    data: Arc<TempDir>,
+    process: Child,
+    output: Output,
+    kafka: String,
+    http: String,
+}
+
+/// How to start one.
+#[must_use]
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    arguments: Vec<String>,
+    data: Option<Arc<TempDir>>,
+}
+
+type Output = Arc<Mutex<Vec<String>>>;
+
+impl Builder {
+    /// `--set key=value`.
+    pub fn set(self, key: &str, value: &(impl Display + ?Sized)) -> Self {
+        self.argument("--set").argument(&format!("{key}={value}"))
+    }
+
+    /// An argument of `millpond serve`.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// On the data of another server (which must be down, or the start is refused).
+    pub fn on_data_of(mut self, other: &Server) -> Self {
+        self.data = Some(Arc::clone(&other.data));
+        self
+    }
+
+    /// Starts the broker and waits until it has printed its addresses.
+    pub fn start(self) -> Server {
+        self.try_start().unwrap_or_else(|output| panic!("the broker did not start; it printed:\n{output}"))
+    }
+
+    /// Starts the broker; what it printed, if it ends (or is silent) before it has printed its addresses.
+    pub fn try_start(self) -> Result<Server, String> {
+        let data = self.data.clone().unwrap_or_else(|| Arc::new(tempfile::tempdir().expect("a directory can be made")));
+        let started = launch(&self.arguments, data.path(), "127.0.0.1:0", "127.0.0.1:0")?;
+        Ok(Server {
+            setup: self,
+            data,
+            process: started.process,
+            output: started.output,
+            kafka: started.kafka,
+            http: started.http,
+        })
+    }
+}
+
+impl Server {
+    /// A broker with default settings.
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    /// One with settings of its own.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where Kafka clients connect: `host:port`.
+    pub fn kafka(&self) -> &str {
+        &self.kafka
+    }
+
+    /// Where HTTP is served: `host:port`.
+    pub fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A new raw connection.
+    pub fn wire(&self) -> Wire {
+        Wire::connect(&self.kafka)
+    }
+
+    /// All that it has printed since its last start.
+    pub fn output(&self) -> String {
+        text(&self.output, usize::MAX)
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("it is our child");
+        self.process.wait().expect("it is our child");
+    }
+
+    /// Stops it with SIGTERM; how it ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = Pid::from_child(&self.process);
+        if self.process.try_wait().expect("it is our child").is_none() {
+            kill_process(pid, Signal::TERM).expect("it is our child");
+        }
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.process.try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "not stopped {LIMIT:?} after SIGTERM");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts it again on the same data and the same addresses, after [`Server::kill`] or [`Server::stop`].
+    pub fn restart(&mut self) {
+        self.try_restart().unwrap_or_else(|output| panic!("the broker did not start again; it printed:\n{output}"));
+    }
+
+    /// [`Server::restart`], where it may refuse to start: what it printed then.
+    pub fn try_restart(&mut self) -> Result<(), String> {
+        let ended = self.process.try_wait().expect("it is our child").is_some();
+        assert!(ended, "kill or stop it first");
+        let started = launch(&self.setup.arguments, self.data.path(), &self.kafka, &self.http)?;
+        (self.process, self.output) = (started.process, started.output);
+        Ok(())
+    }
+
+    /// Other arguments from the next restart on.
+    pub fn with_setup(&mut self, setup: Builder) {
+        self.setup = setup;
+    }
+}
+
+impl Drop for Server {
+    #[allow(clippy::print_stderr, reason = "a failing test shows what its broker said")]
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            eprintln!("the broker printed:\n{}", text(&self.output, LINES_SHOWN));
+        }
+    }
+}
+
+/// A process whose addresses are known.
+struct Started {
+    process: Child,
+    output: Output,
+    kafka: String,
+    http: String,
+}
+
+/// Starts the binary and reads what it prints until both addresses are there.
+fn launch(arguments: &[String], data: &Path, kafka: &str, http: &str) -> Result<Started, String> {
+    let mut process = Command::new(binary())
+        .arg("serve")
+        .args(["--kafka", kafka, "--http", http, "--data"])
+        .arg(data)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()));
+    let output = Output::default();
+    let (line_sender, lines) = mpsc::channel();
+    gather(process.stdout.take().expect("it is piped"), Arc::clone(&output), Some(line_sender));
+    gather(process.stderr.take().expect("it is piped"), Arc::clone(&output), None);
+    if let Some((kafka, http)) = addresses(&lines) {
+        return Ok(Started { process, output, kafka, http });
+    }
+    // It may have ended already; then there is nothing to kill.
+    let _ = process.kill();
+    let status = process.wait().expect("it is our child");
+    Err(format!("{}\n{status}", text(&output, LINES_SHOWN)))
+}
+
+/// Keeps the lines of a stream, in a thread that ends with the stream.
+fn gather(stream: impl Read + Send + 'static, output: Output, lines: Option<mpsc::Sender<String>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            output.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
+            if let Some(lines) = &lines {
+                // Nobody listens any more once the addresses are known.
+                let _ = lines.send(line);
+            }
+        }
+    });
+}
+
+/// The last `count` lines.
+fn text(output: &Output, count: usize) -> String {
+    let lines = output.lock().unwrap_or_else(PoisonError::into_inner);
+    let skipped = lines.len().saturating_sub(count);
+    let mut text = String::new();
+    for line in &lines[skipped..] {
+        writeln!(text, "  {line}").expect("a string grows");
+    }
+    text
+}
+
+/// The Kafka and the HTTP address, as soon as both are printed; none if the process ends or stays silent.
+fn addresses(lines: &mpsc::Receiver<String>) -> Option<(String, String)> {
+    let deadline = Instant::now() + LIMIT;
+    let (mut kafka, mut http) = (None, None);
+    loop {
+        let line = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+        kafka = kafka.or_else(|| address_after("kafka", &line));
+        http = http.or_else(|| address_after("http", &line));
+        if let (Some(kafka), Some(http)) = (&kafka, &http) {
+            return Some((kafka.clone(), http.clone()));
+        }
+    }
+}
+
+/// The first `host:port` behind `word` in a line (`http://host:port` counts).
+fn address_after(word: &str, line: &str) -> Option<String> {
+    let start = line.to_ascii_lowercase().find(word)?;
+    let is_part_of_one = |c: char| c.is_ascii_alphanumeric() || ".:-[]".contains(c);
+    let mut candidates = line[start..].split(|c| !is_part_of_one(c)).map(|word| word.trim_end_matches(['.', ':']));
+    candidates
+        .find(|candidate| {
+            let port = candidate.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+            port == Some(true)
+        })
+        .map(str::to_owned)
+}
+
+/// The binary to test: `MILLPOND_BIN`, or this workspace's own, built once per test process.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| env::var_os("MILLPOND_BIN").map_or_else(build, PathBuf::from))
+}
+
+/// Builds the binary beside the running test (`<target>/<profile>/deps/<test>`), which cannot depend on it.
+fn build() -> PathBuf {
+    let test = env::current_exe().expect("a process knows its file");
+    let profile = test.ancestors().nth(2).expect("tests lie in <target>/<profile>/deps");
+    let target = profile.parent().expect("a profile lies in the target directory");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).arg("build").arg("--target-dir").arg(target);
+    // All of the workspace: with other features of the shared dependencies they would be built a second time.
+    command.args(["--quiet", "--workspace", "--bin", "millpond"]);
+    if profile.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("cargo runs");
+    assert!(status.success(), "the broker does not build");
+    profile.join("millpond")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_in_lines_for_people() {
+        let found = |word, line| address_after(word, line);
+        assert_eq!(
+            found("kafka", "Kafka on 127.0.0.1:9092, HTTP on http://127.0.0.1:9080."),
+            Some("127.0.0.1:9092".into())
+        );
+        assert_eq!(
+            found("http", "Kafka on 127.0.0.1:9092, HTTP on http://127.0.0.1:9080."),
+            Some("127.0.0.1:9080".into())
+        );
+        assert_eq!(found("kafka", "kafka  [::1]:9092"), Some("[::1]:9092".into()));
+        assert_eq!(found("kafka", "Kafka clients: localhost:1234"), Some("localhost:1234".into()));
+        assert_eq!(found("kafka", "a Kafka-compatible broker"), None);
+    }
+}
