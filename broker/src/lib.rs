@@ -1,3 +1,4 @@
 //! The broker.
 
+pub mod cli;
 pub mod config;

@@ -1,0 +1,3 @@
+//! `millpond demo`: data to try things with, and the means to replay it.
+
+pub mod taq;
