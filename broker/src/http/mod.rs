@@ -1,0 +1,149 @@
+//! HTTP: health, metrics and the `/v1` resources that the command line and other tools use.
+//!
+//! One file per resource. Handlers call the same domain code as `api/`; errors are problem details ([`Problem`]); pages
+//! in a browser are kept out ([`guard`]).
+
+mod guard;
+mod health;
+mod metrics;
+mod problem;
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use health::Readiness;
+pub use problem::Problem;
+
+use crate::metrics::Metrics;
+use guard::Guard;
+
+/// A body is a few settings; none is near this.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct HttpState {
+    /// What `/metrics` tells.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` tells.
+    pub readiness: Readiness,
+}
+
+/// Answers HTTP on `listener` until `stop`, and lets requests under way finish.
+pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) -> io::Result<()> {
+    let guard = Guard { on_loopback: listener.local_addr()?.ip().is_loopback() };
+    axum::serve(listener, router(state, guard)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+fn router(state: HttpState, guard: Guard) -> Router {
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(guard, guard::guard))
+        .with_state(state)
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at {}; /livez, /readyz, /metrics and /v1/topics are here", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path", detail)
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} does not take {method}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take this method", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Server {
+        url: String,
+        state: HttpState,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<io::Result<()>>,
+    }
+
+    async fn server() -> Server {
+        let state = HttpState { metrics: Arc::default(), readiness: Readiness::default() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, state.clone(), stop.clone()));
+        Server { url, state, stop, task }
+    }
+
+    impl Server {
+        async fn get(&self, path: &str) -> (u16, String, String) {
+            let response = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
+            let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+            (response.status().as_u16(), kind, response.text().await.unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_process_lives_before_it_is_ready() {
+        let server = server().await;
+        assert_eq!(server.get("/livez").await.0, 200);
+        let (status, kind, body) = server.get("/readyz").await;
+        assert_eq!((status, kind.as_str()), (503, "application/problem+json"));
+        assert!(body.contains("starting"), "{body}");
+        server.state.readiness.ready();
+        assert_eq!(server.get("/readyz").await.0, 200);
+        server.state.readiness.stopping();
+        assert_eq!(server.get("/readyz").await.0, 503);
+    }
+
+    #[tokio::test]
+    async fn metrics_are_openmetrics_text() {
+        let server = server().await;
+        let (status, kind, body) = server.get("/metrics").await;
+        assert_eq!(status, 200);
+        assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+        assert!(body.ends_with("# EOF\n"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_a_problem() {
+        let server = server().await;
+        let (status, kind, body) = server.get("/nothing").await;
+        assert_eq!((status, kind.as_str()), (404, "application/problem+json"));
+        let problem: Problem = serde_json::from_str(&body).unwrap();
+        assert_eq!((problem.kind.as_str(), problem.status), ("urn:millpond:unknown-path", 404));
+        let response = reqwest::Client::new().post(format!("{}/livez", server.url)).send().await.unwrap();
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.json::<Problem>().await.unwrap().kind, "urn:millpond:method-not-allowed");
+    }
+
+    #[tokio::test]
+    async fn web_pages_are_refused_before_anything_else() {
+        let server = server().await;
+        let client = reqwest::Client::new();
+        let post = client.post(format!("{}/v1/topics", server.url));
+        let response = post.header("origin", "http://evil.example").send().await.unwrap();
+        assert_eq!(response.status(), 403);
+        let get = client.get(format!("{}/livez", server.url)).header("host", "evil.example");
+        assert_eq!(get.send().await.unwrap().status(), 403);
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_told() {
+        let server = server().await;
+        assert_eq!(server.get("/livez").await.0, 200);
+        server.stop.cancel();
+        server.task.await.unwrap().unwrap();
+    }
+}
