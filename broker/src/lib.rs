@@ -1,6 +1,10 @@
 //! The broker.
 
+pub mod api;
+pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod limits;
 pub mod metrics;
+pub mod server;

@@ -1,0 +1,68 @@
+//! What a handler is told besides the request: who asks, where, and in which version.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use kafka_protocol::protocol::StrBytes;
+
+use super::Table;
+use crate::broker::{Broker, Listener};
+
+/// What is true of a connection for as long as it lasts.
+#[derive(Debug)]
+pub struct Connection {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// The listener that the client chose: what it may see, and the address that answers name.
+    pub listener: Arc<Listener>,
+    /// The APIs that are served here.
+    pub table: &'static Table,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// What the client said of itself in `ApiVersions` (KIP-511); none before.
+    pub software: ArcSwapOption<Software>,
+}
+
+/// The name and version of a client library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Software {
+    /// Such as `apache-kafka-java`.
+    pub name: String,
+    /// Such as `4.1.0`.
+    pub version: String,
+}
+
+/// What a handler is told besides the request. Cheap to clone, for futures that outlive the call.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The connection on which the request came.
+    pub connection: Arc<Connection>,
+    /// The client's own name for itself; empty if it gave none. It shares the memory of the request's frame: copy it to
+    /// keep it for longer than the request.
+    pub client_id: StrBytes,
+    /// The version of the request and of its answer.
+    pub api_version: i16,
+    /// The client's number for the request.
+    pub correlation_id: i32,
+    /// When the request had been read. Deadlines are counted from here.
+    pub arrived: Instant,
+}
+
+impl Context {
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        &self.connection.broker
+    }
+
+    /// The listener on which the client is connected.
+    pub fn listener(&self) -> &Listener {
+        &self.connection.listener
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.connection.peer
+    }
+}

@@ -1,0 +1,48 @@
+//! The one map from errors to Kafka's codes. Every error of a domain is named here, in a `match` without `_`, so that a new
+//! kind of error does not compile until somebody has said what clients see.
+
+use millpond_storage::Error as StorageError;
+
+pub use kafka_protocol::ResponseError as ErrorCode;
+
+/// The code of success.
+pub const NONE: i16 = 0;
+
+/// The wire code of a result.
+pub fn code_of<T>(result: &Result<T, ErrorCode>) -> i16 {
+    result.as_ref().map_or_else(ErrorCode::code, |_| NONE)
+}
+
+/// What a client sees of an error of the engine.
+pub fn of_storage(error: &StorageError) -> ErrorCode {
+    match error {
+        StorageError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        StorageError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+        // Retried by every client, without limit or by count; THROTTLING_QUOTA_EXCEEDED is final in three of them.
+        StorageError::Full(_) => ErrorCode::NotEnoughReplicas,
+        StorageError::Corrupt(_) | StorageError::ReadOnly { .. } | StorageError::Io { .. } => {
+            ErrorCode::KafkaStorageError
+        }
+        StorageError::Invalid(_) => ErrorCode::InvalidRequest,
+        // These stop the start, or the process is going: the client comes back to the next one.
+        StorageError::Newer { .. } | StorageError::Locked { .. } | StorageError::Closed => {
+            ErrorCode::BrokerNotAvailable
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_becomes_its_code() {
+        assert_eq!(code_of(&Ok(())), 0);
+        assert_eq!(code_of::<()>(&Err(ErrorCode::UnsupportedVersion)), 35);
+    }
+
+    #[test]
+    fn a_full_disk_is_retriable() {
+        assert!(of_storage(&StorageError::Full(String::new())).is_retriable());
+    }
+}

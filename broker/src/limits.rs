@@ -1,0 +1,66 @@
+//! What one client, and all of them together, may take of the broker.
+//!
+//! Every bound makes a connection wait, or closes it; none of them is an error on the wire. The defaults suit a machine
+//! with a few gigabytes of memory; `config/millpond.toml` has the same keys.
+
+use std::time::Duration;
+
+/// Bounds on connections, frames, requests and the memory behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest request frame, in bytes, without its four bytes of length (Kafka: `socket.request.max.bytes`). A larger
+    /// one closes the connection.
+    pub frame_bytes_max: usize,
+    /// Most memory, in bytes, that the decoded form of one request may take beside its frame. A request that asks for
+    /// more closes the connection.
+    pub decoded_bytes_max: usize,
+    /// Connections in all (Kafka: `max.connections`). One more is closed as it is accepted.
+    pub connections_max: usize,
+    /// Connections from one address (Kafka: `max.connections.per.ip`). One more is closed as it is accepted.
+    pub connections_per_address_max: usize,
+    /// Requests of one connection that are read and not yet answered. At the bound the connection is not read from.
+    pub in_flight_requests_max: usize,
+    /// Bytes of the requests of one connection that are read and not yet answered; a single request may exceed it.
+    pub in_flight_bytes_max: usize,
+    /// Bytes of requests that are read and not yet answered, over all connections. At the bound readers wait.
+    pub queued_bytes_max: usize,
+    /// A share beside `queued_bytes_max` for requests that are not Produce, so that consumers, groups and administration
+    /// go on while producers wait.
+    pub queued_bytes_reserve: usize,
+    /// Bytes of finished answers that wait for one client to read them; a single answer may exceed it. At the bound the
+    /// client's further requests wait.
+    pub unsent_bytes_max: usize,
+    /// The same over all connections. Beyond it, each connection may have one answer waiting.
+    pub unsent_bytes_total_max: usize,
+    /// A connection on which nothing moves and nothing is in flight for so long is closed
+    /// (Kafka: `connections.max.idle.ms`).
+    pub idle_timeout: Duration,
+    /// How long each further mebibyte of a frame that has begun (or what is left of it) may take to arrive.
+    pub frame_timeout: Duration,
+    /// How long a client may take no byte of an answer that waits for it.
+    pub write_timeout: Duration,
+    /// How long a shutdown waits for the requests in flight.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Self {
+            frame_bytes_max: 100 * MIB,
+            decoded_bytes_max: 64 * MIB,
+            connections_max: 10_000,
+            connections_per_address_max: 5_000,
+            in_flight_requests_max: 100,
+            in_flight_bytes_max: 64 * MIB,
+            queued_bytes_max: 256 * MIB,
+            queued_bytes_reserve: 16 * MIB,
+            unsent_bytes_max: 4 * MIB,
+            unsent_bytes_total_max: 256 * MIB,
+            idle_timeout: Duration::from_mins(10),
+            frame_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_mins(1),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Sockets: connections, frames, limits and the order of replies.
