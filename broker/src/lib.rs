@@ -8,3 +8,4 @@ pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod server;
+pub mod topics;

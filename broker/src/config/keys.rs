@@ -20,6 +20,8 @@ pub enum ConfigType {
     Boolean,
     /// Text.
     String,
+    /// A whole number of 16 bits.
+    Short,
     /// A whole number of 32 bits.
     Int,
     /// A whole number of 64 bits.
@@ -138,6 +140,17 @@ impl Keys {
         self.take(key, ConfigType::Long, parse, Limit::show, allowed)
             .and_then(|limit| limit.0)
             .map(Duration::from_millis)
+    }
+
+    /// A length of time, the longest of the range where there is no limit.
+    pub(super) fn duration_or_longest(&mut self, key: &'static str, millis: RangeInclusive<u64>) -> Duration {
+        let allowed = || format!("{}, or unlimited", millis_allowed(&millis));
+        let parse = |text: &str| {
+            let limit = unlimited(text, |text| parse_millis(text).filter(|value| millis.contains(value)))?;
+            Some(limit.0.unwrap_or(*millis.end()))
+        };
+        let value = self.take(key, ConfigType::Long, parse, u64::to_string, allowed);
+        Duration::from_millis(value.unwrap_or(*millis.start()))
     }
 
     /// `true` or `false`.

@@ -193,8 +193,8 @@ fn settings(taken: &[Taken], defaults: &[Taken], is_set: impl Fn(&str) -> bool) 
             Setting {
                 key: taken.key,
                 name: kafka_name.map_or_else(|| format!("millpond.{}", taken.key), str::to_owned),
-                value: in_unit_of(kafka_name, &taken.value),
-                default: in_unit_of(kafka_name, &default.value),
+                value: in_kafkas_notation(kafka_name, &taken.value),
+                default: in_kafkas_notation(kafka_name, &default.value),
                 is_set: is_set(taken.key),
                 config_type: taken.config_type,
                 documentation,
@@ -203,10 +203,13 @@ fn settings(taken: &[Taken], defaults: &[Taken], is_set: impl Fn(&str) -> bool) 
         .collect()
 }
 
-/// `value`, which is in milliseconds, in minutes where Kafka's key is in minutes.
-fn in_unit_of(kafka_name: Option<&str>, value: &str) -> String {
-    match (kafka_name, value.parse::<u64>()) {
-        (Some(name), Ok(millis)) if name.ends_with(".minutes") => millis.div_ceil(60_000).to_string(),
+/// Where Kafka writes a key's value in another way than the sections do: minutes, and listeners with their protocol.
+fn in_kafkas_notation(kafka_name: Option<&str>, value: &str) -> String {
+    match kafka_name {
+        Some(name) if name.ends_with(".minutes") => {
+            value.parse::<u64>().map_or_else(|_| value.to_owned(), |millis| millis.div_ceil(60_000).to_string())
+        }
+        Some("listeners" | "advertised.listeners") if !value.is_empty() => format!("PLAINTEXT://{value}"),
         _ => value.to_owned(),
     }
 }

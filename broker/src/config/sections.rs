@@ -175,10 +175,10 @@ pub struct TopicsConfig {
     pub message_bytes_max: u64,
     /// Whose clock stamps a record.
     pub timestamp_type: TimestampType,
-    /// How far a timestamp may lie behind the broker's clock.
-    pub timestamp_before_max: Option<Duration>,
-    /// How far a timestamp may lie ahead of the broker's clock.
-    pub timestamp_after_max: Option<Duration>,
+    /// How far a timestamp may lie behind the broker's clock; `i64::MAX` milliseconds is no limit.
+    pub timestamp_before_max: Duration,
+    /// How far a timestamp may lie ahead of the broker's clock; `i64::MAX` milliseconds is no limit.
+    pub timestamp_after_max: Duration,
 }
 
 impl TopicsConfig {
@@ -198,8 +198,8 @@ impl TopicsConfig {
             segment_time: keys.duration("topics.segment_ms", 1..=LONG_MAX),
             message_bytes_max: keys.bytes("topics.message_bytes_max", 0..=INT_MAX),
             timestamp_type: keys.choice("topics.timestamp_type", &TimestampType::NAMES),
-            timestamp_before_max: keys.duration_or_unlimited("topics.timestamp_before_max_ms", 0..=LONG_MAX),
-            timestamp_after_max: keys.duration_or_unlimited("topics.timestamp_after_max_ms", 0..=LONG_MAX),
+            timestamp_before_max: keys.duration_or_longest("topics.timestamp_before_max_ms", 0..=LONG_MAX),
+            timestamp_after_max: keys.duration_or_longest("topics.timestamp_after_max_ms", 0..=LONG_MAX),
         }
     }
 }
