@@ -3,6 +3,7 @@
 //! Synchronous: the engine owns its threads and files, and knows nothing of sockets or of Kafka's requests. Calls are submissions
 //! with completions. `docs/architecture.md` has the map and every layout on disk.
 
+pub mod batch;
 pub mod error;
 pub mod units;
 

@@ -1,0 +1,1 @@
+//! Batches that Kafka's own clients wrote.
