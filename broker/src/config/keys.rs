@@ -111,6 +111,16 @@ impl Keys {
         self.take(key, integer_type(&range), parse, u64::to_string, allowed).unwrap_or(*range.start())
     }
 
+    /// A whole number of things in memory.
+    pub(super) fn count(&mut self, key: &'static str, range: RangeInclusive<u64>) -> usize {
+        in_memory(self.number(key, range))
+    }
+
+    /// A number of bytes in memory.
+    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> usize {
+        in_memory(self.bytes(key, range))
+    }
+
     /// A number of bytes.
     pub(super) fn bytes(&mut self, key: &'static str, range: RangeInclusive<u64>) -> u64 {
         let allowed = || bytes_allowed(&range);
@@ -250,6 +260,11 @@ fn unlimited(text: &str, parse: impl Fn(&str) -> Option<u64>) -> Option<Limit> {
         "unlimited" | "-1" => Some(Limit(None)),
         text => parse(text).map(|limit| Limit(Some(limit))),
     }
+}
+
+/// What does not fit the address space is as good as no limit.
+fn in_memory(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn bytes_allowed(range: &RangeInclusive<u64>) -> String {

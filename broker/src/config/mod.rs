@@ -32,6 +32,8 @@ pub use units::{parse_bytes, parse_millis, show_bytes, show_millis};
 use keys::{Found, Keys, Taken};
 use reference::Explained;
 
+use crate::limits::Limits;
+
 /// Where a value can come from, beside a file's name and "the environment".
 const COMMAND_LINE: &str = "the command line";
 const DEFAULTS_ORIGIN: &str = "the defaults";
@@ -52,6 +54,8 @@ pub struct Sources {
 pub struct Config {
     /// `[server]`
     pub server: ServerConfig,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[log]`
     pub log: LogConfig,
     /// `[topics]`
@@ -132,6 +136,7 @@ impl Config {
     fn read(mut keys: Keys) -> Result<(Self, Vec<Taken>), Vec<Problem>> {
         let config = Self {
             server: ServerConfig::read(&mut keys),
+            limits: sections::read_limits(&mut keys),
             log: LogConfig::read(&mut keys),
             topics: TopicsConfig::read(&mut keys),
             groups: GroupsConfig::read(&mut keys),
@@ -248,6 +253,7 @@ mod tests {
         let config = Config::default();
         assert_eq!(config.server.kafka.to_string(), "127.0.0.1:9092");
         assert_eq!(config.server.advertised, None);
+        assert_eq!(config.limits, Limits::default());
         assert_eq!(config.log.durability, Durability::Fsync);
         assert_eq!(config.log.file_bytes, 256 << 20);
         assert_eq!(config.topics.retention, Some(Duration::from_hours(7 * 24)));
@@ -303,7 +309,7 @@ mod tests {
         assert!(error.contains("unknown key log.file_bites (from the environment)"), "{error}");
         assert!(error.contains("durability, file_bytes"), "{error}");
         let error = load(&[("lgo.file_bytes", "1")], &[], None).unwrap_err().to_string();
-        assert!(error.contains("the sections are server, log, topics"), "{error}");
+        assert!(error.contains("the sections are server, limits, log, topics"), "{error}");
     }
 
     #[test]
@@ -323,7 +329,7 @@ mod tests {
 
     #[test]
     fn limits_that_contradict_each_other_are_refused() {
-        assert_eq!(problems(&[("server.queued_bytes_max", "1MiB")])[0].key, "server.queued_bytes_max");
+        assert_eq!(problems(&[("limits.queued_bytes_max", "1MiB")])[0].key, "limits.queued_bytes_max");
         assert_eq!(problems(&[("groups.session_timeout_max_ms", "1s")])[0].key, "groups.session_timeout_max_ms");
         assert_eq!(problems(&[("server.advertised", "example.com:0")])[0].key, "server.advertised");
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::keys::Keys;
+use crate::limits::Limits;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -24,7 +25,7 @@ const INT_MAX: u64 = i32::MAX as u64;
 /// Kafka's 64-bit numbers are signed.
 const LONG_MAX: u64 = i64::MAX as u64;
 
-/// `[server]`: sockets, limits, identity.
+/// `[server]`: sockets, data, identity.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// The directory of all data.
@@ -37,22 +38,6 @@ pub struct ServerConfig {
     pub http: Address,
     /// The broker's number.
     pub node_id: i32,
-    /// The largest request.
-    pub frame_bytes_max: u64,
-    /// Connections open at once.
-    pub connections_max: u64,
-    /// Connections open at once from one address.
-    pub connections_per_address_max: u64,
-    /// Requests under way on one connection.
-    pub requests_in_flight_max: u64,
-    /// Bytes of requests under way on one connection.
-    pub bytes_in_flight_max: u64,
-    /// Bytes of requests under way in all.
-    pub queued_bytes_max: u64,
-    /// A connection without a request for this long is closed.
-    pub idle_timeout: Duration,
-    /// How long a stopping broker waits for requests under way.
-    pub shutdown_timeout: Duration,
 }
 
 impl ServerConfig {
@@ -64,33 +49,38 @@ impl ServerConfig {
             advertised: keys.optional_address("server.advertised"),
             http: keys.address("server.http"),
             node_id: i32::try_from(node_id).unwrap_or(i32::MAX),
-            frame_bytes_max: keys.bytes("server.frame_bytes_max", KIB..=INT_MAX),
-            connections_max: keys.number("server.connections_max", 1..=INT_MAX),
-            connections_per_address_max: keys.number("server.connections_per_address_max", 1..=INT_MAX),
-            requests_in_flight_max: keys.number("server.requests_in_flight_max", 1..=10_000),
-            bytes_in_flight_max: keys.bytes("server.bytes_in_flight_max", KIB..=TIB),
-            queued_bytes_max: keys.bytes("server.queued_bytes_max", KIB..=TIB),
-            idle_timeout: keys.duration("server.idle_timeout_ms", SECOND..=LONG_MAX),
-            shutdown_timeout: keys.duration("server.shutdown_timeout_ms", 0..=DAY),
         };
-        config.check(keys);
-        config
-    }
-
-    /// A request that is allowed must also fit where it waits, or its connection would stall for ever.
-    fn check(&self, keys: &mut Keys) {
-        for (key, limit) in [
-            ("server.bytes_in_flight_max", self.bytes_in_flight_max),
-            ("server.queued_bytes_max", self.queued_bytes_max),
-        ] {
-            if limit < self.frame_bytes_max {
-                keys.refuse(key, format!("at least server.frame_bytes_max ({} bytes)", self.frame_bytes_max));
-            }
-        }
-        if self.advertised.as_ref().is_some_and(|address| address.port == 0) {
+        if config.advertised.as_ref().is_some_and(|address| address.port == 0) {
             keys.refuse("server.advertised", "a port from 1 to 65535, since clients connect to it".to_owned());
         }
+        config
     }
+}
+
+/// `[limits]`: what one client, and all of them together, may take.
+pub(super) fn read_limits(keys: &mut Keys) -> Limits {
+    let limits = Limits {
+        frame_bytes_max: keys.size("limits.frame_bytes_max", KIB..=INT_MAX),
+        decoded_bytes_max: keys.size("limits.decoded_bytes_max", MIB..=TIB),
+        connections_max: keys.count("limits.connections_max", 1..=INT_MAX),
+        connections_per_address_max: keys.count("limits.connections_per_address_max", 1..=INT_MAX),
+        in_flight_requests_max: keys.count("limits.in_flight_requests_max", 1..=10_000),
+        in_flight_bytes_max: keys.size("limits.in_flight_bytes_max", KIB..=TIB),
+        queued_bytes_max: keys.size("limits.queued_bytes_max", KIB..=TIB),
+        queued_bytes_reserve: keys.size("limits.queued_bytes_reserve", KIB..=TIB),
+        unsent_bytes_max: keys.size("limits.unsent_bytes_max", KIB..=TIB),
+        unsent_bytes_total_max: keys.size("limits.unsent_bytes_total_max", KIB..=TIB),
+        idle_timeout: keys.duration("limits.idle_timeout_ms", SECOND..=LONG_MAX),
+        frame_timeout: keys.duration("limits.frame_timeout_ms", SECOND..=DAY),
+        write_timeout: keys.duration("limits.write_timeout_ms", SECOND..=DAY),
+        shutdown_timeout: keys.duration("limits.shutdown_timeout_ms", 0..=DAY),
+    };
+    // A request that is allowed must fit where it waits, or its connection would stall for ever.
+    if limits.queued_bytes_max < limits.frame_bytes_max {
+        let allowed = format!("at least limits.frame_bytes_max ({} bytes)", limits.frame_bytes_max);
+        keys.refuse("limits.queued_bytes_max", allowed);
+    }
+    limits
 }
 
 /// When a write counts as done.
