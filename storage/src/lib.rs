@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod error;
+pub mod state;
 pub mod units;
 
 pub use error::{Error, Result};

@@ -1,0 +1,54 @@
+//! History floors: kind 18, in `system`.
+//!
+//! Key: timeline id. Value: version, LSN: the oldest at which the timeline's past may still be frozen. Only rises.
+
+use super::codec::Reader;
+use super::fact::{Kind, Thing, version};
+use super::fold::State;
+use crate::{Lsn, Result, TimelineId};
+
+const VERSION: u8 = 1;
+
+/// The history floor of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Floor {
+    /// Of which.
+    pub timeline: TimelineId,
+    /// The oldest LSN at which the past may still be frozen.
+    pub lsn: Lsn,
+}
+
+impl Thing for Floor {
+    type Key = TimelineId;
+    const KIND: Kind = Kind::Floor;
+
+    fn key(&self) -> TimelineId {
+        self.timeline
+    }
+
+    fn put_key(key: &TimelineId, out: &mut Vec<u8>) {
+        out.extend_from_slice(&key.0.to_be_bytes());
+    }
+
+    fn take_key(input: &mut Reader<'_>) -> Result<TimelineId> {
+        input.be_u64().map(TimelineId)
+    }
+
+    fn put_value(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        out.extend_from_slice(&self.lsn.0.to_le_bytes());
+    }
+
+    fn take_value(timeline: TimelineId, input: &mut Reader<'_>) -> Result<Self> {
+        version(input, VERSION)?;
+        Ok(Self { timeline, lsn: Lsn(input.u64()?) })
+    }
+
+    fn find(state: &State, key: &TimelineId) -> Option<Self> {
+        state.floor(*key).map(|lsn| Self { timeline: *key, lsn })
+    }
+
+    fn each(state: &State, see: &mut dyn FnMut(Self)) {
+        state.floors().for_each(|(timeline, lsn)| see(Self { timeline, lsn }));
+    }
+}

@@ -1,0 +1,39 @@
+//! Facts and what they add up to.
+//!
+//! * [`fact`]: one record of an internal topic; a file per kind of thing ([`topic`], [`log_start`], [`position`], …) has its
+//!   key, its value and its bytes.
+//! * [`fold`]: the state, and the one function that adds a fact to it, live and in recovery.
+//! * [`pending`]: facts that are decided and not visible yet, and the transaction that decides.
+//! * [`checkpoint`]: all that a start needs to know of a log up to an LSN.
+
+pub mod checkpoint;
+mod cluster;
+mod codec;
+mod counter;
+pub mod fact;
+mod floor;
+pub mod fold;
+mod group;
+mod log_start;
+pub mod pending;
+mod pin;
+mod position;
+mod positions;
+mod timeline;
+mod topic;
+mod volume;
+
+pub use checkpoint::Checkpoint;
+pub use cluster::Cluster;
+pub use counter::{Counter, Numbers};
+pub use fact::{Change, Fact, FactKey, Kind, Thing};
+pub use floor::Floor;
+pub use fold::State;
+pub use group::{Group, GroupKey};
+pub use log_start::LogStart;
+pub use pending::{Pending, Txn};
+pub use pin::{Pin, PinId, PinKind};
+pub use position::{Committed, Position, PositionKey, TopicId, number_in};
+pub use timeline::TimelineInfo;
+pub use topic::{DEFAULT_STREAM, Topic, TopicName};
+pub use volume::{Durability, Volume, VolumeId};
