@@ -87,6 +87,7 @@ impl Wire {
     }
 
     /// [`Wire::receive`], where the broker may be gone.
+    #[allow(clippy::needless_pass_by_value, reason = "an answer is read once")]
     pub fn try_receive<R: Request>(&mut self, sent: Sent<R>) -> io::Result<R::Response> {
         let Sent { correlation_id, version, .. } = sent;
         Ok(decode_response::<R>(self.read_frame()?, correlation_id, version))
