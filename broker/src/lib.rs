@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod limits;
+pub mod logging;
 pub mod metrics;
 pub mod server;
 pub mod topics;

@@ -1,2 +1,7 @@
 //! The `millpond` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    millpond::cli::main()
+}

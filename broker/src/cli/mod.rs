@@ -1,3 +1,80 @@
-//! The command line.
+//! The command line: `millpond serve` (also the default), and commands that speak to a running broker over the wire.
+//!
+//! A command prints its answer to standard output; what went wrong goes to standard error with what to do next, and the
+//! exit code is 1 (2 where the command line itself is wrong).
+#![expect(clippy::print_stderr, reason = "this is where failures are told to people")]
 
 pub mod demo;
+pub mod failure;
+pub mod output;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use serve::ServeArgs;
+
+/// A streaming broker for Kafka clients, whose data lives in volumes
+///
+/// Without a command, runs the broker: on 127.0.0.1:9092 for Kafka clients and 127.0.0.1:9080 for HTTP, with its data
+/// in ./data.
+#[derive(Parser, Debug)]
+#[command(name = "millpond", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the broker (the default)
+    Serve(ServeArgs),
+}
+
+/// Runs what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("millpond: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default() {
+        for line in [&["millpond", "--kafka", "h:1"][..], &["millpond", "serve", "--kafka", "h:1"]] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            let args = match cli.command {
+                Some(Command::Serve(args)) => args,
+                None => cli.serve,
+            };
+            assert_eq!(args.kafka.as_deref(), Some("h:1"));
+        }
+        assert!(Cli::try_parse_from(["millpond", "--kafka", "h:1", "serve"]).is_err());
+    }
+}

@@ -109,7 +109,7 @@ impl fmt::Display for Invalid {
         match self {
             Self::Source(text) => f.write_str(text),
             Self::Keys(problems) => {
-                write!(f, "the configuration has {} problem(s):", problems.len())?;
+                f.write_str("the configuration cannot be used:")?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }
