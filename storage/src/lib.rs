@@ -4,7 +4,10 @@
 //! with completions. `docs/architecture.md` has the map and every layout on disk.
 
 pub mod batch;
+pub mod disk;
 pub mod error;
+pub mod frame;
+pub mod manifest;
 pub mod state;
 pub mod units;
 

@@ -89,7 +89,7 @@ impl fmt::Display for TopicPartition {
 }
 
 /// A segment of a timeline (log files are named by their first LSN instead).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FileId(pub u64);
 
 impl fmt::Display for FileId {

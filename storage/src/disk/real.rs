@@ -1,0 +1,259 @@
+//! The machine's own disk: a directory, through std and rustix.
+//!
+//! Interrupted calls are made again and short writes continued here, so that nobody above knows of them.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::fs::FallocateFlags;
+use rustix::io::retry_on_intr;
+
+use super::{Disk, Entry, File, Lock, Metadata, Space};
+use crate::error::{Error, Result};
+
+/// The most slices that one `pwritev` takes (Linux: `UIO_MAXIOV`).
+const SLICES_MAX: usize = 1024;
+
+/// Above this, a read asks for the file's length first, so that no damaged length makes a large buffer.
+const READ_UNCHECKED_BYTES_MAX: usize = 1024 * 1024;
+
+/// A directory of this machine.
+#[derive(Debug)]
+pub struct RealDisk {
+    root: PathBuf,
+}
+
+impl RealDisk {
+    /// The disk whose paths are relative to `root`; `create_dir_all("")` makes that directory.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The data directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn at(&self, path: &Path) -> Result<PathBuf> {
+        if path.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Ok(self.root.join(path));
+        }
+        Err(Error::Invalid(format!("{}: not a path within the data directory", path.display())))
+    }
+
+    fn file(&self, path: &Path, options: &OpenOptions) -> Result<Arc<dyn File>> {
+        let full = self.at(path)?;
+        let file = options.open(&full).map_err(|e| Error::io(&full, &e))?;
+        Ok(Arc::new(RealFile { path: full, file }))
+    }
+}
+
+fn sync_dir_at(full: &Path) -> Result<()> {
+    let dir = fs::File::open(full).map_err(|e| Error::io(full, &e))?;
+    dir.sync_all().map_err(|e| Error::io(full, &e))
+}
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.file(path, OpenOptions::new().read(true).write(true).create_new(true))
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.file(path, OpenOptions::new().read(true).write(true))
+    }
+
+    fn open_read_only(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.file(path, OpenOptions::new().read(true))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        let full = self.at(path)?;
+        fs::remove_file(&full).map_err(|e| Error::io(&full, &e))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let full = self.at(from)?;
+        fs::rename(&full, self.at(to)?).map_err(|e| Error::io(&full, &e))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        let full = self.at(dir)?;
+        let fail = |e: io::Error| Error::io(&full, &e);
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&full).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            entries.push(Entry { name, is_dir: entry.file_type().map_err(fail)?.is_dir() });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> Result<()> {
+        let full = self.at(dir)?;
+        let missing: Vec<PathBuf> =
+            full.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).map(Path::to_path_buf).collect();
+        for path in missing.iter().rev() {
+            match fs::create_dir(path) {
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io(path, &e)),
+                _ => {}
+            }
+            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            sync_dir_at(parent)?;
+        }
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        sync_dir_at(&self.at(dir)?)
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
+        let full = self.at(path)?;
+        match fs::metadata(&full) {
+            Ok(found) => {
+                let is_dir = found.is_dir();
+                Ok(Some(Metadata { len: if is_dir { 0 } else { found.len() }, is_dir }))
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io(&full, &e)),
+        }
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> Result<()> {
+        let full = self.at(dir)?;
+        fs::remove_dir_all(&full).map_err(|e| Error::io(&full, &e))
+    }
+
+    fn space(&self) -> Result<Space> {
+        let found = rustix::fs::statvfs(&self.root).map_err(|e| Error::io(&self.root, &e.into()))?;
+        Ok(Space {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+        })
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
+        let full = self.at(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&full).map_err(|e| Error::io(&full, &e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: self.root.clone() }),
+            Err(fs::TryLockError::Error(e)) => Err(Error::io(&full, &e)),
+        }
+    }
+}
+
+/// The lock goes with the open file, whatever becomes of the process.
+#[derive(Debug)]
+struct RealLock {
+    _file: fs::File,
+}
+
+impl Lock for RealLock {}
+
+#[derive(Debug)]
+struct RealFile {
+    path: PathBuf,
+    file: fs::File,
+}
+
+impl RealFile {
+    fn fail(&self, error: &io::Error) -> Error {
+        Error::io(&self.path, error)
+    }
+
+    /// Writes what it can of at most [`SLICES_MAX`] slices.
+    fn write_some(&self, slices: &[IoSlice<'_>], position: u64) -> Result<usize> {
+        let slices = &slices[..slices.len().min(SLICES_MAX)];
+        let written = retry_on_intr(|| rustix::io::pwritev(&self.file, slices, position));
+        match written.map_err(|e| self.fail(&e.into()))? {
+            0 => Err(self.fail(&io::Error::from(ErrorKind::WriteZero))),
+            written => Ok(written),
+        }
+    }
+}
+
+impl File for RealFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn write_vectored_at(&self, slices: &[IoSlice<'_>], mut position: u64) -> Result<()> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if total == 0 {
+            return Ok(());
+        }
+        let mut written = if slices.len() <= SLICES_MAX { self.write_some(slices, position)? } else { 0 };
+        if written == total {
+            return Ok(());
+        }
+        let mut left = slices.to_vec();
+        let mut left = left.as_mut_slice();
+        loop {
+            IoSlice::advance_slices(&mut left, written);
+            position += written as u64;
+            if left.is_empty() {
+                return Ok(());
+            }
+            written = self.write_some(left, position)?;
+        }
+    }
+
+    fn read_at(&self, position: u64, len: usize) -> Result<Bytes> {
+        let mut len = len;
+        if len > READ_UNCHECKED_BYTES_MAX {
+            let there = self.len()?.saturating_sub(position);
+            len = len.min(usize::try_from(there).unwrap_or(usize::MAX));
+        }
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let at = position + bytes.len() as u64;
+            let read = retry_on_intr(|| rustix::io::pread(&self.file, spare_capacity(&mut bytes), at));
+            if read.map_err(|e| self.fail(&e.into()))? == 0 {
+                break;
+            }
+        }
+        bytes.truncate(len); // the allocator may have given, and the kernel filled, more than was asked for
+        Ok(bytes.into())
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| self.fail(&e))
+    }
+
+    fn sync_all(&self) -> Result<()> {
+        self.file.sync_all().map_err(|e| self.fail(&e))
+    }
+
+    fn len(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(|e| self.fail(&e))?.len())
+    }
+
+    fn truncate(&self, len: u64) -> Result<()> {
+        self.file.set_len(len).map_err(|e| self.fail(&e))
+    }
+
+    fn allocate(&self, len: u64) -> Result<()> {
+        let there = self.len()?;
+        if len <= there {
+            return Ok(());
+        }
+        let keep = FallocateFlags::KEEP_SIZE;
+        match retry_on_intr(|| rustix::fs::fallocate(&self.file, keep, there, len - there)) {
+            Err(e @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) => Err(self.fail(&e.into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn link_count(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(|e| self.fail(&e))?.nlink())
+    }
+}
