@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::limits::Limits;
+use crate::metrics::Metrics;
 
 /// One running broker. Handlers reach everything through it.
 #[derive(Debug)]
@@ -13,19 +14,28 @@ pub struct Broker {
     pub node_id: i32,
     /// What clients may take.
     pub limits: Limits,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// One address at which clients connect, and what they see there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Where the socket is bound.
-    pub bound: SocketAddr,
-    /// The host that answers name (Metadata, `FindCoordinator`, `DescribeCluster`); clients reconnect to it.
-    pub advertised_host: String,
-    /// The port that answers name.
-    pub advertised_port: u16,
-    /// What clients of this listener see.
+    /// Where to listen; port 0 is any free one.
+    pub address: SocketAddr,
+    /// What answers tell clients to connect to; none means the address at which each of them reached the broker.
+    pub advertised: Option<Advertised>,
+    /// What clients see.
     pub scope: Scope,
+}
+
+/// An address in answers (Metadata, `FindCoordinator`, `DescribeCluster` and others).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// A name or an IP address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 /// What a listener shows.

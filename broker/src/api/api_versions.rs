@@ -15,7 +15,8 @@ use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use super::error::ErrorCode;
 use super::{Answer, Api, Context, Row, Software};
 
-pub(super) struct ApiVersions;
+/// The API.
+pub struct ApiVersions;
 
 impl Api for ApiVersions {
     type Request = ApiVersionsRequest;

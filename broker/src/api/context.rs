@@ -8,17 +8,22 @@ use arc_swap::ArcSwapOption;
 use kafka_protocol::protocol::StrBytes;
 
 use super::Table;
-use crate::broker::{Broker, Listener};
+use crate::broker::{Advertised, Broker, Listener, Scope};
+use crate::metrics::ApiMetrics;
 
 /// What is true of a connection for as long as it lasts.
 #[derive(Debug)]
 pub struct Connection {
     /// The broker.
     pub broker: Arc<Broker>,
-    /// The listener that the client chose: what it may see, and the address that answers name.
+    /// The listener that the client chose.
     pub listener: Arc<Listener>,
+    /// Where this client reaches the broker: what every answer that names an address says.
+    pub advertised: Advertised,
     /// The APIs that are served here.
     pub table: &'static Table,
+    /// Their counters, by place in the table.
+    pub metrics: Arc<[Arc<ApiMetrics>]>,
     /// The client's address.
     pub peer: SocketAddr,
     /// What the client said of itself in `ApiVersions` (KIP-511); none before.
@@ -56,9 +61,14 @@ impl Context {
         &self.connection.broker
     }
 
-    /// The listener on which the client is connected.
-    pub fn listener(&self) -> &Listener {
-        &self.connection.listener
+    /// What the client sees.
+    pub fn scope(&self) -> &Scope {
+        &self.connection.listener.scope
+    }
+
+    /// Where the client reaches the broker.
+    pub fn advertised(&self) -> &Advertised {
+        &self.connection.advertised
     }
 
     /// The client's address.

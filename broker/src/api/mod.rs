@@ -33,15 +33,18 @@ use bytes::{Buf, Bytes};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Message, Request, StrBytes, VersionRange};
 
+pub use api_versions::ApiVersions;
 pub use context::{Connection, Context, Software};
 use reply::Heading;
 pub use reply::{Answer, Frame, Outcome, Outgoing, Reply, Waiting};
 use schema::{Malformed, Schema};
 
+use crate::metrics::{ApiMetrics, Metrics, Stage};
+
 /// Every API that is served.
 pub static SERVED: Table = Table::new(&[
     //
-    Row::of::<api_versions::ApiVersions>(),
+    Row::of::<ApiVersions>(),
 ]);
 
 /// One Kafka API.
@@ -64,7 +67,7 @@ pub struct Row {
     /// The versions that the codec decodes; the others get a fixed answer.
     decoded: VersionRange,
     schema: &'static Schema,
-    call: fn(&Context, Bytes) -> Result<Reply, Refused>,
+    call: fn(&Context, Bytes, &ApiMetrics) -> Result<Reply, Refused>,
 }
 
 impl Row {
@@ -140,10 +143,15 @@ impl Table {
         self.rows
     }
 
-    /// The row of an API, if it is served.
-    pub fn row(&self, key: i16) -> Option<&'static Row> {
-        let place = *self.places.get(usize::try_from(key).ok()?)?;
-        self.rows.get(place.checked_sub(1)?)
+    /// The place and the row of an API, if it is served.
+    pub fn row(&self, key: i16) -> Option<(usize, &'static Row)> {
+        let place = self.places.get(usize::try_from(key).ok()?)?.checked_sub(1)?;
+        self.rows.get(place).map(|row| (place, row))
+    }
+
+    /// The counters of every API, by place.
+    pub fn metrics(&self, metrics: &Metrics) -> Arc<[Arc<ApiMetrics>]> {
+        self.rows.iter().map(|row| metrics.api(row.name)).collect()
     }
 
     /// The table of the docs, in Markdown.
@@ -202,15 +210,10 @@ pub enum Refused {
 
 /// A request handed to its handler.
 pub struct Dispatched {
-    /// Its API.
-    pub row: &'static Row,
+    /// The place of its API in the table.
+    pub place: usize,
     /// What to write, now or later.
     pub reply: Reply,
-}
-
-/// The API key of a frame that has arrived so far; none if it is shorter than that.
-pub fn key_of(frame: &[u8]) -> Option<i16> {
-    frame.first_chunk().map(|key| i16::from_be_bytes(*key))
 }
 
 /// Takes a request frame (without its size) to its handler.
@@ -220,11 +223,12 @@ pub fn dispatch(connection: &Arc<Connection>, mut frame: Bytes, arrived: Instant
         return Err(Refused::NoHeader(len));
     }
     let (key, version, correlation_id) = (frame.get_i16(), frame.get_i16(), frame.get_i32());
-    let row = connection.table.row(key).ok_or(Refused::UnknownApi { key })?;
+    let (place, row) = connection.table.row(key).ok_or(Refused::UnknownApi { key })?;
+    connection.metrics[place].request(len as u64);
     let heading = Heading { key: row.key, version, correlation_id };
     if !holds(row.versions, version) {
         let reply = unsupported::version(row, heading)?;
-        return Ok(Dispatched { row, reply });
+        return Ok(Dispatched { place, reply });
     }
     let malformed = |malformed| Refused::Malformed { name: row.name, version, malformed };
     let client_id = take_header(&mut frame, row.schema.is_flexible(version)).map_err(malformed)?;
@@ -232,11 +236,13 @@ pub fn dispatch(connection: &Arc<Connection>, mut frame: Bytes, arrived: Instant
     row.schema.check(&frame, version, limit).map_err(malformed)?;
     if !holds(row.decoded, version) {
         let reply = unsupported::undecoded(row, heading, frame)?;
-        return Ok(Dispatched { row, reply });
+        return Ok(Dispatched { place, reply });
     }
+    let metrics = &connection.metrics[place];
     let connection = Arc::clone(connection);
     let ctx = Context { connection, client_id, api_version: version, correlation_id, arrived };
-    (row.call)(&ctx, frame).map(|reply| Dispatched { row, reply })
+    let reply = (row.call)(&ctx, frame, metrics)?;
+    Ok(Dispatched { place, reply })
 }
 
 /// Cuts the rest of the header off a frame and gives the client id. Bytes that are no text are replaced, as in Java.
@@ -249,13 +255,15 @@ fn take_header(frame: &mut Bytes, flexible: bool) -> Result<StrBytes, Malformed>
 }
 
 /// The one adapter between bytes and typed handlers.
-fn call<A: Api>(ctx: &Context, body: Bytes) -> Result<Reply, Refused> {
+fn call<A: Api>(ctx: &Context, body: Bytes, metrics: &ApiMetrics) -> Result<Reply, Refused> {
     let version = ctx.api_version;
-    let row = Schema::of(A::Request::KEY);
-    let refused = |why| Refused::Codec { name: row.name, version, why };
-    let request = decode::<A::Request>(body, version).map_err(refused)?;
-    let heading = Heading { key: row.key, version, correlation_id: ctx.correlation_id };
-    Ok(heading.reply(A::handle(ctx, request)))
+    let Schema { key, name, .. } = *const { Schema::of(A::Request::KEY) };
+    let request = decode::<A::Request>(body, version).map_err(|why| Refused::Codec { name, version, why })?;
+    let decoded = Instant::now();
+    let answer = A::handle(ctx, request);
+    metrics.stage(Stage::Decode, decoded - ctx.arrived);
+    metrics.stage(Stage::Handle, decoded.elapsed());
+    Ok(Heading { key, version, correlation_id: ctx.correlation_id }.reply(answer))
 }
 
 /// Decodes a checked body. The codec's own panics are caught: they say no more than an error would.
