@@ -19,9 +19,9 @@ pub struct Limits {
     /// Connections from one address (Kafka: `max.connections.per.ip`). One more is closed as it is accepted.
     pub connections_per_address_max: usize,
     /// Requests of one connection that are read and not yet answered. At the bound the connection is not read from.
-    pub requests_in_flight_max: usize,
+    pub in_flight_requests_max: usize,
     /// Bytes of the requests of one connection that are read and not yet answered; a single request may exceed it.
-    pub bytes_in_flight_max: usize,
+    pub in_flight_bytes_max: usize,
     /// Bytes of requests that are read and not yet answered, over all connections. At the bound readers wait.
     pub queued_bytes_max: usize,
     /// A share beside `queued_bytes_max` for requests that are not Produce, so that consumers, groups and administration
@@ -51,8 +51,8 @@ impl Default for Limits {
             decoded_bytes_max: 64 * MIB,
             connections_max: 10_000,
             connections_per_address_max: 5_000,
-            requests_in_flight_max: 100,
-            bytes_in_flight_max: 64 * MIB,
+            in_flight_requests_max: 100,
+            in_flight_bytes_max: 64 * MIB,
             queued_bytes_max: 256 * MIB,
             queued_bytes_reserve: 16 * MIB,
             unsent_bytes_max: 4 * MIB,

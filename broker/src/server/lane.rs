@@ -103,8 +103,8 @@ impl<'a> Lane<'a> {
     fn try_enter(&self, bytes: usize) -> bool {
         let mut state = self.state();
         let limits = self.limits;
-        let few = state.requests < limits.requests_in_flight_max.max(1);
-        let small = state.requests == 0 || state.request_bytes + bytes <= limits.bytes_in_flight_max;
+        let few = state.requests < limits.in_flight_requests_max.max(1);
+        let small = state.requests == 0 || state.request_bytes + bytes <= limits.in_flight_bytes_max;
         // Whoever has nothing unsent may always go on, so that slow readers stop only themselves.
         let sent = state.unsent == 0
             || (state.unsent < limits.unsent_bytes_max

@@ -1,6 +1,6 @@
 //! A server with test handlers, and a client that speaks raw frames.
 //!
-//! Heartbeat's group id names a *gate*: its answer comes when the test opens it. FindCoordinator's key is the number of
+//! Heartbeat's group id names a *gate*: its answer comes when the test opens it. `FindCoordinator`'s key is the number of
 //! bytes in its answer. Produce waits at the gate of its transactional id; with `acks=0` it has no answer.
 
 use std::collections::HashMap;

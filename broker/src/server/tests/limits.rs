@@ -24,7 +24,7 @@ async fn connections_over_the_limit_are_turned_away() {
 
 #[tokio::test]
 async fn requests_in_flight_are_bounded() {
-    let running = start(Limits { requests_in_flight_max: 2, ..Limits::default() });
+    let running = start(Limits { in_flight_requests_max: 2, ..Limits::default() });
     let mut client = running.connect().await;
     for at in 0..3 {
         client.heartbeat(at, &format!("few {at}")).await;
@@ -39,7 +39,7 @@ async fn requests_in_flight_are_bounded() {
 
 #[tokio::test]
 async fn bytes_in_flight_are_bounded() {
-    let running = start(Limits { bytes_in_flight_max: 1_000, ..Limits::default() });
+    let running = start(Limits { in_flight_bytes_max: 1_000, ..Limits::default() });
     let mut client = running.connect().await;
     // A single request may exceed the bound; the next one waits for it.
     client.send(&produce(0, "bytes large", -1, 5_000)).await;
