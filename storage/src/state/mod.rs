@@ -2,6 +2,7 @@
 //!
 //! * [`fact`]: one record of an internal topic; a file per kind of thing ([`topic`], [`log_start`], [`position`], …) has its
 //!   key, its value and its bytes.
+//! * [`payload`]: facts as record batches, and back.
 //! * [`fold`]: the state, and the one function that adds a fact to it, live and in recovery.
 //! * [`pending`]: facts that are decided and not visible yet, and the transaction that decides.
 //! * [`checkpoint`]: all that a start needs to know of a log up to an LSN.
@@ -15,10 +16,13 @@ mod floor;
 pub mod fold;
 mod group;
 mod log_start;
+mod page;
+pub mod payload;
 pub mod pending;
 mod pin;
 mod position;
 mod positions;
+mod records;
 mod timeline;
 mod topic;
 mod volume;
