@@ -29,10 +29,6 @@ impl<'a> Reader<'a> {
         Error::Newer { path: self.what.into(), found, known }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
     pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
         let (bytes, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.damaged("it ends early"))?;
         self.rest = rest;

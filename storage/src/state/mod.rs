@@ -5,7 +5,8 @@
 //! * [`payload`]: facts as record batches, and back.
 //! * [`fold`]: the state, and the one function that adds a fact to it, live and in recovery.
 //! * [`pending`]: facts that are decided and not visible yet, and the transaction that decides.
-//! * [`checkpoint`]: all that a start needs to know of a log up to an LSN.
+//! * [`checkpoint`]: all that a start needs to know of a log up to an LSN; [`state_at`] keeps it as a file, [`index`] in an
+//!   index that may be deleted.
 
 pub mod checkpoint;
 mod cluster;
@@ -15,6 +16,7 @@ pub mod fact;
 mod floor;
 pub mod fold;
 mod group;
+pub mod index;
 mod log_start;
 mod page;
 pub mod payload;
@@ -23,6 +25,7 @@ mod pin;
 mod position;
 mod positions;
 mod records;
+pub mod state_at;
 mod timeline;
 mod topic;
 mod volume;
@@ -34,6 +37,7 @@ pub use fact::{Change, Fact, FactKey, Kind, Thing};
 pub use floor::Floor;
 pub use fold::State;
 pub use group::{Group, GroupKey};
+pub use index::Index;
 pub use log_start::LogStart;
 pub use pending::{Pending, Txn};
 pub use pin::{Pin, PinId, PinKind};
