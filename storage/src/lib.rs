@@ -9,6 +9,7 @@ pub mod error;
 pub mod frame;
 pub mod manifest;
 pub mod state;
+pub mod timeline;
 pub mod units;
 
 pub use error::{Error, Result};

@@ -195,7 +195,7 @@ impl Manifest {
         self.set.next_file
     }
 
-    /// Tells that a dropped file is unlinked.
+    /// Tells that a dropped file is unlinked and its directory synced.
     pub fn unlinked(&mut self, file: FileRef) {
         self.set.dropped.retain(|dropped| *dropped != file);
     }
@@ -228,10 +228,7 @@ impl Manifest {
 
     /// Writes the file anew with no more edits than the set needs. A full disk leaves the old file in use.
     fn rewrite(&mut self) -> Result<()> {
-        let (disk, dir) = (&self.disk, &self.dir);
-        let exists = |file: FileRef| disk.exists(&dir.path(file)).unwrap_or(true);
-        self.set.dropped.retain(|file| exists(*file));
-        match write_new(disk.as_ref(), dir, &self.header, &self.set) {
+        match write_new(self.disk.as_ref(), &self.dir, &self.header, &self.set) {
             Ok((file, position, edits)) => {
                 (self.file, self.position, self.edits) = (file, position, edits);
                 Ok(())

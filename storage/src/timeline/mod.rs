@@ -1,0 +1,4 @@
+//! A timeline: the life of a frame.
+
+pub mod recovery;
+mod sweep;
