@@ -1,6 +1,6 @@
 //! The narrow door to the file system: everything that the engine does with files goes through [`Disk`] and [`File`].
 //!
-//! [`RealDisk`] is a directory of the machine; `SimDisk` is a disk in memory whose page cache, power and sectors a test
+//! [`RealDisk`] is a directory of the machine; [`SimDisk`] is a disk in memory whose page cache, power and sectors a test
 //! controls. Paths are relative to the data directory and never leave it.
 //!
 //! Invariants that both keep:
@@ -10,6 +10,9 @@
 //! - a handle goes on reading its file when the name is gone.
 
 mod real;
+pub mod sim;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::io::IoSlice;
@@ -21,6 +24,7 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 
 pub use real::RealDisk;
+pub use sim::SimDisk;
 
 /// What is in a directory, or behind a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ pub trait Disk: Send + Sync + Debug {
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
 
     /// A named place in the order of writes and syncs where a crash is of interest (`roll.after_create`). Costs nothing
-    /// and succeeds, but on a `SimDisk` on which a test armed the name: there the process "dies" at this place.
+    /// and succeeds, but on a [`SimDisk`] on which a test armed the name: there the process "dies" at this place.
     fn fail_point(&self, _name: &'static str) -> Result<()> {
         Ok(())
     }
