@@ -175,7 +175,7 @@ impl Edit {
             Self::StateAt { lsn, added } => {
                 out.push(kind::STATE_AT);
                 put(out, &[lsn.0]);
-                out.push(u8::from(!added));
+                out.push(u8::from(*added));
             }
             Self::Opened { opening, next_file } => {
                 out.push(kind::OPENED);
@@ -269,8 +269,8 @@ fn decode_fields(kind: u8, fields: &mut Fields<'_>) -> Option<Edit> {
         kind::STATE_AT => {
             let lsn = fields.lsn()?;
             let added = match fields.u8()? {
-                0 => true,
-                1 => false,
+                0 => false,
+                1 => true,
                 _ => return None,
             };
             Edit::StateAt { lsn, added }
