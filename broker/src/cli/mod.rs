@@ -6,15 +6,20 @@
 
 pub mod demo;
 pub mod failure;
+pub mod group;
 pub mod output;
+pub mod remote;
 pub mod serve;
+pub mod topic;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use failure::Failure;
+use group::GroupArgs;
 use serve::ServeArgs;
+use topic::TopicArgs;
 
 /// A streaming broker for Kafka clients, whose data lives in volumes
 ///
@@ -34,6 +39,10 @@ pub struct Cli {
 enum Command {
     /// Run the broker (the default)
     Serve(ServeArgs),
+    /// List, create, describe and delete topics
+    Topic(TopicArgs),
+    /// List and describe consumer groups
+    Group(GroupArgs),
 }
 
 /// Runs what the command line says.
@@ -51,7 +60,14 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args),
+        Command::Topic(args) => block_on(args.run()),
+        Command::Group(args) => block_on(args.run()),
     }
+}
+
+/// Runs a command that speaks to a broker: one thread does.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
 
 #[cfg(test)]
@@ -71,7 +87,7 @@ mod tests {
             let cli = Cli::try_parse_from(line).unwrap();
             let args = match cli.command {
                 Some(Command::Serve(args)) => args,
-                None => cli.serve,
+                _ => cli.serve,
             };
             assert_eq!(args.kafka.as_deref(), Some("h:1"));
         }

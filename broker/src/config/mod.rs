@@ -27,7 +27,7 @@ pub use sections::{
     DiskConfig, Durability, GroupsConfig, HistoryConfig, LogConfig, LogFormat, LoggingConfig, ProducersConfig,
     ServerConfig, TimestampType, TopicsConfig,
 };
-pub use units::{parse_bytes, parse_millis, show_bytes, show_millis};
+pub use units::{parse_bytes, parse_millis, show_bytes, show_bytes_roughly, show_millis};
 
 use keys::{Found, Keys, Taken};
 use reference::Explained;

@@ -37,6 +37,18 @@ pub fn show_bytes(bytes: u64) -> String {
     format!("{}{unit}", bytes / factor)
 }
 
+/// `bytes` as people read them: `1.4 GiB`.
+pub fn show_bytes_roughly(bytes: u64) -> String {
+    let units = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|&(_, factor): &(_, u64)| bytes >= factor) {
+        Some((unit, factor)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(factor);
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
 /// `millis` in the largest unit up to days that divides it: `10min`.
 pub fn show_millis(millis: u64) -> String {
     let (unit, factor) = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)]
@@ -84,6 +96,14 @@ mod tests {
             assert_eq!(parse_bytes(text), None, "{text}");
             assert_eq!(parse_millis(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_for_people_have_one_digit_behind_the_point() {
+        assert_eq!(show_bytes_roughly(1023), "1023 B");
+        assert_eq!(show_bytes_roughly(1 << 10), "1.0 KiB");
+        assert_eq!(show_bytes_roughly((3 << 30) + (1 << 29)), "3.5 GiB");
+        assert_eq!(show_bytes_roughly(u64::MAX), "16777215.9 TiB");
     }
 
     #[test]

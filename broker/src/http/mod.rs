@@ -3,10 +3,12 @@
 //! One file per resource. Handlers call the same domain code as `api/`; errors are problem details ([`Problem`]); pages
 //! in a browser are kept out ([`guard`]).
 
+pub mod groups;
 mod guard;
 mod health;
 mod metrics;
 mod problem;
+pub mod topics;
 
 use std::io;
 use std::sync::Arc;

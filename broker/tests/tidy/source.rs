@@ -63,7 +63,7 @@ fn walk(directory: &Path, name: &str, paths: &mut Vec<String>) {
         let path = format!("{name}/{}", entry.file_name().to_str().expect("our names are ASCII"));
         if entry.path().is_dir() {
             walk(&entry.path(), &path, paths);
-        } else if path.ends_with(".rs") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
             paths.push(path);
         }
     }
