@@ -16,6 +16,9 @@
 //! compressed batch is found out when the batch is opened later. A maximum that is known to be wrong is to be put
 //! right in what is stored: [`Checked::corrected`].
 //!
+//! The walk costs 5 to 7 ns a record (`storage/benches/batch_check.rs`): beside the CRC of a batch of 64 KiB, which takes
+//! 2.5 µs on the same machine, a sixth with records of 1 KiB, two thirds with 256 bytes, 1.6 times as much with 100.
+//!
 //! Where records are walked their offset deltas have to count up from 0 and they have to fill the batch exactly. The
 //! insides of keys, values and headers are looked at only if [`Rules::every_record`] asks for it.
 //!
@@ -262,7 +265,7 @@ pub fn check(payload: &[u8], rules: &Rules) -> Result<Checked, BatchError> {
     let bounds = Bounds::new(rules);
     let max_timestamp = if codec == Codec::None || must_open(&header, rules, &bounds) {
         let plain = codec::decompress(codec, batch.stored_records(), rules.plain_bytes_max)?;
-        walk(&header, &plain, rules, &bounds)?
+        walk(&header, &plain, rules, bounds)?
     } else {
         MaxTimestamp { timestamp: header.max_timestamp(), offset_delta: None }
     };
@@ -315,6 +318,7 @@ fn check_fields(header: &BatchHeader) -> Result<(), BatchError> {
 }
 
 /// The timestamps that a topic takes.
+#[derive(Clone, Copy)]
 struct Bounds {
     min: i64,
     max: i64,
@@ -347,8 +351,16 @@ fn must_open(header: &BatchHeader, rules: &Rules, bounds: &Bounds) -> bool {
         || (doubtful && rules.timestamp_type == TimestampType::Create)
 }
 
-fn walk(header: &BatchHeader, plain: &[u8], rules: &Rules, bounds: &Bounds) -> Result<MaxTimestamp, BatchError> {
-    let mut survey = Survey::new(header, rules, bounds);
+fn walk(header: &BatchHeader, plain: &[u8], rules: &Rules, bounds: Bounds) -> Result<MaxTimestamp, BatchError> {
+    let mut survey = Survey {
+        bounds,
+        keys_required: rules.keys_required,
+        append_time: header.attributes().timestamp_type() == TimestampType::LogAppend,
+        index: 0,
+        max: i64::MIN,
+        max_index: 0,
+        refused: Vec::new(),
+    };
     if rules.every_record {
         for record in Records::new(header, plain) {
             let record = record?;
@@ -364,9 +376,9 @@ fn walk(header: &BatchHeader, plain: &[u8], rules: &Rules, bounds: &Bounds) -> R
 }
 
 /// What a walk over the records gathers.
-struct Survey<'a> {
-    rules: &'a Rules,
-    bounds: &'a Bounds,
+struct Survey {
+    bounds: Bounds,
+    keys_required: bool,
     append_time: bool,
     index: u32,
     max: i64,
@@ -374,12 +386,7 @@ struct Survey<'a> {
     refused: Vec<RefusedRecord>,
 }
 
-impl<'a> Survey<'a> {
-    fn new(header: &BatchHeader, rules: &'a Rules, bounds: &'a Bounds) -> Self {
-        let append_time = header.attributes().timestamp_type() == TimestampType::LogAppend;
-        Self { rules, bounds, append_time, index: 0, max: i64::MIN, max_index: 0, refused: Vec::new() }
-    }
-
+impl Survey {
     #[inline]
     fn add(&mut self, head: RecordHead) -> Result<(), RecordError> {
         let index = self.index;
@@ -392,7 +399,7 @@ impl<'a> Survey<'a> {
             self.max = head.timestamp;
             self.max_index = index;
         }
-        if let Some(reason) = self.refuse(head)
+        if let Some(reason) = self.reason_to_refuse(head)
             && self.refused.len() < REFUSED_MAX
         {
             self.refused.push(RefusedRecord { index, reason });
@@ -402,13 +409,13 @@ impl<'a> Survey<'a> {
     }
 
     #[inline]
-    fn refuse(&self, RecordHead { timestamp, has_key, .. }: RecordHead) -> Option<RefusedReason> {
-        let Bounds { min, max } = *self.bounds;
-        if self.rules.keys_required && !has_key {
+    fn reason_to_refuse(&self, RecordHead { timestamp, has_key, .. }: RecordHead) -> Option<RefusedReason> {
+        let Bounds { min, max } = self.bounds;
+        if self.keys_required && !has_key {
             Some(RefusedReason::NoKey)
         } else if self.append_time {
             Some(RefusedReason::LogAppendTime)
-        } else if timestamp != NO_TIMESTAMP && (timestamp < min || timestamp > max) {
+        } else if (timestamp < min || timestamp > max) && timestamp != NO_TIMESTAMP {
             Some(RefusedReason::Timestamp { timestamp, min, max })
         } else {
             None

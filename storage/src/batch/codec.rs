@@ -1,7 +1,8 @@
 //! Compression of the records of a batch, as a whole.
 //!
-//! Nothing that is decompressed exceeds a limit that the caller gives, nor takes much more memory than that on the way:
-//! a few hundred bytes can claim to be gigabytes. As Kafka's clients write them:
+//! Nothing that is decompressed exceeds a limit that the caller gives: a few hundred bytes can claim to be gigabytes.
+//! What a decoder holds beside it while it works is bounded as well: up to 12 MiB of blocks with lz4, under 200 KiB with
+//! the others. As Kafka's clients write them:
 //!
 //! * gzip: one member or several.
 //! * snappy: blocks framed as `snappy-java` does (Kafka's own, and most clients'), or one bare block.

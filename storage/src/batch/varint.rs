@@ -20,29 +20,34 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Result<u8, RecordFault> {
         let (&byte, rest) = self.rest.split_first().ok_or(RecordFault::Cut)?;
         self.rest = rest;
         Ok(byte)
     }
 
+    #[inline]
     pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], RecordFault> {
         let (bytes, rest) = self.rest.split_at_checked(count).ok_or(RecordFault::Cut)?;
         self.rest = rest;
         Ok(bytes)
     }
 
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<i32, RecordFault> {
         let raw = u32::try_from(self.unsigned(5)?).map_err(|_| RecordFault::Varint)?;
         Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
     }
 
+    #[inline]
     pub(super) fn varlong(&mut self) -> Result<i64, RecordFault> {
         let raw = self.unsigned(10)?;
         Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
     }
 
     /// A length that may not be negative, and so many bytes.
+    #[inline]
     pub(super) fn sized(&mut self) -> Result<&'a [u8], RecordFault> {
         let length = self.varint()?;
         let count = u32::try_from(length).map_err(|_| RecordFault::Length(length))?;
@@ -50,6 +55,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length, −1 for null, and so many bytes.
+    #[inline]
     pub(super) fn nullable(&mut self) -> Result<Option<&'a [u8]>, RecordFault> {
         match self.varint()? {
             -1 => Ok(None),
@@ -60,17 +66,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Most varints have one or two bytes, and which of them hardly changes from record to record.
     #[inline]
     fn unsigned(&mut self, bytes_max: usize) -> Result<u64, RecordFault> {
-        let (&first, rest) = self.rest.split_first().ok_or(RecordFault::Cut)?;
-        if first < 0x80 {
-            self.rest = rest;
-            return Ok(u64::from(first));
+        match *self.rest {
+            [one, ref rest @ ..] if one < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(one))
+            }
+            [one, two, ref rest @ ..] if two < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(one & 0x7f) | u64::from(two) << 7)
+            }
+            _ => self.unsigned_slow(bytes_max),
         }
-        self.unsigned_long(bytes_max)
     }
 
-    fn unsigned_long(&mut self, bytes_max: usize) -> Result<u64, RecordFault> {
+    fn unsigned_slow(&mut self, bytes_max: usize) -> Result<u64, RecordFault> {
         let mut value = 0;
         for (index, &byte) in self.rest.iter().take(bytes_max).enumerate() {
             let bits = u64::from(byte & 0x7f);
