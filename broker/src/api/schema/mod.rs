@@ -4,10 +4,10 @@
 //! failed allocation aborts the process. So every frame is first walked along the schema of its request: each length and
 //! count is compared with the bytes that remain, and what the decoded form will take is added up. Nothing is allocated.
 //!
-//! Invariants, proved for every API and version by the tests of this folder and by `tests/hostile_frames.rs`:
+//! Invariants, which `tests/hostile_frames` holds every API and version to:
 //! - a schema and the codec agree on every byte: what the codec encodes is accepted and consumed to the end;
 //! - in an accepted frame every element of every array is really there, so that the codec reserves no more than the sum
-//!   that the walk computed, which is at most `memory_max`.
+//!   that the walk computed, which is at most `memory_max`, and at most 192 bytes for each byte of the frame.
 //!
 //! A schema is a list of fields in wire order. `from`, `to` bound the versions in which a field is there; a field with a
 //! tag is in the tagged section. Whether lengths are fixed or varint follows from the version and `flexible_from` alone.
@@ -16,16 +16,11 @@
 mod requests;
 mod walk;
 
-#[cfg(test)]
-mod sample;
-#[cfg(test)]
-mod tests;
-
 use kafka_protocol::messages::ApiKey;
 
 pub use requests::REQUESTS;
 pub(crate) use walk::header;
-pub use walk::{Malformed, Problem};
+pub use walk::{Malformed, Problem, Walked};
 
 /// The shape of one request in its versions.
 #[derive(Debug)]
@@ -39,8 +34,9 @@ pub struct Schema {
     /// The newest version of Kafka 4.1 that the codec's request has.
     pub max: i16,
     /// The first version with compact lengths and tagged fields; `NEVER` if there is none.
-    flexible_from: i16,
-    fields: &'static [Field],
+    pub flexible_from: i16,
+    /// The fields in wire order.
+    pub fields: &'static [Field],
 }
 
 impl Schema {
@@ -66,21 +62,24 @@ impl Schema {
 }
 
 /// No version has it.
-const NEVER: i16 = i16::MAX;
+pub const NEVER: i16 = i16::MAX;
 
 /// One field: what it is, and in which versions it is where.
 #[derive(Debug)]
-struct Field {
-    name: &'static str,
-    kind: Kind,
+pub struct Field {
+    /// Its name in Kafka.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
     from: i16,
     to: i16,
-    tag: Option<u32>,
+    /// Its tag, if it is in the tagged section.
+    pub tag: Option<u32>,
 }
 
 /// What a field looks like on the wire.
 #[derive(Debug)]
-enum Kind {
+pub enum Kind {
     /// So many bytes, whatever they are: integers, booleans, ids.
     Fixed(usize),
     /// UTF-8 after a 16-bit or varint length.
@@ -88,9 +87,19 @@ enum Kind {
     /// Bytes after a 32-bit or varint length.
     Bytes,
     /// A count, then so many values of one kind, each taking `memory` bytes when decoded.
-    Values { memory: usize, item: &'static Kind },
+    Values {
+        /// Of one value.
+        memory: usize,
+        /// The kind.
+        item: &'static Kind,
+    },
     /// A count, then so many records of one shape, each taking `memory` bytes when decoded.
-    Records { memory: usize, fields: &'static [Field] },
+    Records {
+        /// Of one record, without what it points at.
+        memory: usize,
+        /// The shape.
+        fields: &'static [Field],
+    },
     /// Fields one after the other, then tagged fields in flexible versions.
     Record(&'static [Field]),
     /// A record behind a byte that says whether it is there.
@@ -146,7 +155,8 @@ impl Field {
         Self { tag: Some(tag), ..self }
     }
 
-    const fn is_in(&self, version: i16) -> bool {
+    /// Whether a version has it.
+    pub const fn is_in(&self, version: i16) -> bool {
         self.from <= version && version <= self.to
     }
 }

@@ -61,16 +61,16 @@ impl std::error::Error for Malformed {}
 
 /// What a walk over a good frame found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Walked {
+pub struct Walked {
     /// Bytes consumed. What follows them is ignored, as Kafka does.
-    pub(crate) consumed: usize,
+    pub consumed: usize,
     /// Most bytes that the decoded request takes beside the frame and its outermost struct.
-    pub(crate) memory: usize,
+    pub memory: usize,
 }
 
 impl Schema {
     /// Checks a request body of this version.
-    pub(crate) fn check(&self, body: &[u8], version: i16, memory_max: usize) -> Result<Walked, Malformed> {
+    pub fn check(&self, body: &[u8], version: i16, memory_max: usize) -> Result<Walked, Malformed> {
         let mut walk = Walk { rest: body, version, flexible: self.is_flexible(version), memory: 0, memory_max };
         walk.record(self.name, self.fields)?;
         Ok(Walked { consumed: body.len() - walk.rest.len(), memory: walk.memory })
