@@ -27,7 +27,7 @@ mod tests;
 mod varint;
 
 pub use build::{BatchBuilder, BuildError, NewRecord};
-pub use check::{BatchError, Checked, MaxTimestamp, Refusal, RefusedRecord, Rules, check};
+pub use check::{BatchError, Checked, MaxTimestamp, Refusal, RefusedReason, RefusedRecord, Rules, check};
 pub use codec::{Codec, CodecError, Decompressor};
 pub use find::TimestampedOffset;
 pub use header::{Attributes, BatchHeader, HeaderError, Producer, TimestampType};
