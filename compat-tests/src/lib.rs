@@ -2,6 +2,8 @@
 //!
 //! - [`server::Server`]: the real binary on a free port with a directory of its own, to be killed and started again;
 //! - [`wire::Wire`]: a raw client that sends any frame, or any request in any version, and reads the answers;
+//! - [`requests`]: the requests that tests send most, in one line each;
+//! - [`random`]: numbers from seeds that are printed;
 //! - [`batch`]: record batches written and read by code that shares nothing with the broker's.
 //!
 //! Everything here panics when something is wrong, with words that say what: it runs in tests only. Every wait has a
@@ -30,5 +32,7 @@
 //! `MILLPOND_BOOTSTRAP` names a running broker (Apache Kafka, say) that the tests in `tests/clients/` then use.
 
 pub mod batch;
+pub mod random;
+pub mod requests;
 pub mod server;
 pub mod wire;

@@ -159,6 +159,20 @@ impl Server {
         Ok(())
     }
 
+    /// Starts it on the same data and kills it after this long, wherever in its start it then is.
+    pub fn kill_while_starting(&mut self, after: Duration) {
+        let ended = self.process.try_wait().expect("it is our child").is_some();
+        assert!(ended, "kill or stop it first");
+        let mut process = spawn(&self.setup.arguments, self.data.path(), &self.kafka, &self.http);
+        self.output = Output::default();
+        gather(process.stdout.take().expect("it is piped"), Arc::clone(&self.output), None);
+        gather(process.stderr.take().expect("it is piped"), Arc::clone(&self.output), None);
+        self.process = process;
+        // The moment is what the caller tests: no event may choose it.
+        thread::sleep(after);
+        self.kill();
+    }
+
     /// Other arguments from the next restart on.
     pub fn with_setup(&mut self, setup: Builder) {
         self.setup = setup;
@@ -187,16 +201,7 @@ struct Started {
 
 /// Starts the binary and reads what it prints until both addresses are there.
 fn launch(arguments: &[String], data: &Path, kafka: &str, http: &str) -> Result<Started, String> {
-    let mut process = Command::new(binary())
-        .arg("serve")
-        .args(["--kafka", kafka, "--http", http, "--data"])
-        .arg(data)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()));
+    let mut process = spawn(arguments, data, kafka, http);
     let output = Output::default();
     let (line_sender, lines) = mpsc::channel();
     gather(process.stdout.take().expect("it is piped"), Arc::clone(&output), Some(line_sender));
@@ -208,6 +213,19 @@ fn launch(arguments: &[String], data: &Path, kafka: &str, http: &str) -> Result<
     let _ = process.kill();
     let status = process.wait().expect("it is our child");
     Err(format!("{}\n{status}", text(&output, LINES_SHOWN)))
+}
+
+fn spawn(arguments: &[String], data: &Path, kafka: &str, http: &str) -> Child {
+    Command::new(binary())
+        .arg("serve")
+        .args(["--kafka", kafka, "--http", http, "--data"])
+        .arg(data)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()))
 }
 
 /// Keeps the lines of a stream, in a thread that ends with the stream.

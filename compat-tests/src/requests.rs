@@ -1,0 +1,119 @@
+//! The requests that tests send most, in one line each, with names (not ids) for topics.
+
+use bytes::Bytes;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    CreateTopicsRequest, FetchRequest, GroupId, InitProducerIdRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ProduceRequest, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::batch::{self, Batch};
+use crate::wire::Wire;
+
+/// The version of Fetch that [`fetch`] is meant for: the last one with names.
+pub const FETCH: i16 = 12;
+/// The version of Produce that [`produce`] is meant for: the last one with names.
+pub const PRODUCE: i16 = 12;
+
+/// A topic's name as the codec wants it.
+pub fn name(topic: &str) -> TopicName {
+    TopicName(text(topic))
+}
+
+/// A string as the codec wants it.
+pub fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// `CreateTopics` of one topic.
+pub fn create_topic(topic: &str, partitions: i32) -> CreateTopicsRequest {
+    let wanted =
+        CreatableTopic::default().with_name(name(topic)).with_num_partitions(partitions).with_replication_factor(-1);
+    CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(30_000)
+}
+
+/// `Metadata` of these topics, creating none.
+pub fn metadata(topics: &[&str]) -> MetadataRequest {
+    let wanted = topics.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(name(topic))));
+    MetadataRequest::default().with_topics(Some(wanted.collect())).with_allow_auto_topic_creation(false)
+}
+
+/// `InitProducerId` of an idempotent producer.
+pub fn init_producer() -> InitProducerIdRequest {
+    InitProducerIdRequest::default().with_producer_id((-1).into()).with_producer_epoch(-1)
+}
+
+/// `Produce` of one batch for each (topic, partition).
+pub fn produce(acks: i16, batches: impl IntoIterator<Item = (String, i32, Bytes)>) -> ProduceRequest {
+    let data = batches.into_iter().map(|(topic, partition, records)| {
+        let part = PartitionProduceData::default().with_index(partition).with_records(Some(records));
+        TopicProduceData::default().with_name(name(&topic)).with_partition_data(vec![part])
+    });
+    ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(data.collect())
+}
+
+/// `Fetch` without a session of what is there now, from an offset of each (topic, partition).
+pub fn fetch(from: &[(&str, i32, i64)]) -> FetchRequest {
+    let topics = from.iter().map(|(topic, partition, offset)| {
+        let part = FetchPartition::default()
+            .with_partition(*partition)
+            .with_current_leader_epoch(-1)
+            .with_fetch_offset(*offset)
+            .with_partition_max_bytes(8 * 1024 * 1024);
+        FetchTopic::default().with_topic(name(topic)).with_partitions(vec![part])
+    });
+    FetchRequest::default()
+        .with_replica_id((-1).into())
+        .with_min_bytes(1)
+        .with_max_bytes(64 * 1024 * 1024)
+        .with_session_epoch(-1)
+        .with_topics(topics.collect())
+}
+
+/// `OffsetCommit` from outside of the group, of an offset and a note.
+pub fn commit(group: &str, topic: &str, partition: i32, offset: i64, note: &str) -> OffsetCommitRequest {
+    let part = OffsetCommitRequestPartition::default()
+        .with_partition_index(partition)
+        .with_committed_offset(offset)
+        .with_committed_metadata(Some(text(note)));
+    let topic = OffsetCommitRequestTopic::default().with_name(name(topic)).with_partitions(vec![part]);
+    OffsetCommitRequest::default()
+        .with_group_id(GroupId(text(group)))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic])
+}
+
+/// `OffsetFetch` (version 8 and later) of one position of one group.
+pub fn position(group: &str, topic: &str, partition: i32) -> OffsetFetchRequest {
+    let topic = OffsetFetchRequestTopics::default().with_name(name(topic)).with_partition_indexes(vec![partition]);
+    let group = OffsetFetchRequestGroup::default()
+        .with_group_id(GroupId(text(group)))
+        .with_member_epoch(-1)
+        .with_topics(Some(vec![topic]));
+    OffsetFetchRequest::default().with_groups(vec![group])
+}
+
+/// All batches of a partition from `offset` to its high watermark, which comes with them. Offsets must have no gap.
+pub fn read_log(wire: &mut Wire, topic: &str, partition: i32, offset: i64) -> (Vec<Batch>, i64) {
+    let (mut batches, mut next) = (Vec::new(), offset);
+    loop {
+        let mut answer = wire.call(FETCH, &fetch(&[(topic, partition, next)]));
+        assert_eq!(answer.error_code, 0, "fetch of {topic}-{partition}");
+        let part = answer.responses.remove(0).partitions.remove(0);
+        assert_eq!(part.error_code, 0, "fetch of {topic}-{partition} from {next}");
+        for batch in batch::decode_all(&part.records.unwrap_or_default()) {
+            assert!(batch.base_offset <= next && next < batch.next_offset(), "a gap in {topic}-{partition} at {next}");
+            next = batch.next_offset();
+            batches.push(batch);
+        }
+        if next >= part.high_watermark {
+            return (batches, part.high_watermark);
+        }
+    }
+}
