@@ -1,5 +1,7 @@
 //! The requests that tests send most, in one line each, with names (not ids) for topics.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -46,28 +48,35 @@ pub fn metadata(topics: &[&str]) -> MetadataRequest {
 
 /// `InitProducerId` of an idempotent producer.
 pub fn init_producer() -> InitProducerIdRequest {
-    InitProducerIdRequest::default().with_producer_id((-1).into()).with_producer_epoch(-1)
+    InitProducerIdRequest::default().with_transactional_id(None).with_producer_id((-1).into()).with_producer_epoch(-1)
 }
 
 /// `Produce` of one batch for each (topic, partition).
 pub fn produce(acks: i16, batches: impl IntoIterator<Item = (String, i32, Bytes)>) -> ProduceRequest {
-    let data = batches.into_iter().map(|(topic, partition, records)| {
+    let mut topics = BTreeMap::<String, Vec<PartitionProduceData>>::new();
+    for (topic, partition, records) in batches {
         let part = PartitionProduceData::default().with_index(partition).with_records(Some(records));
-        TopicProduceData::default().with_name(name(&topic)).with_partition_data(vec![part])
-    });
+        topics.entry(topic).or_default().push(part);
+    }
+    let data = topics
+        .into_iter()
+        .map(|(topic, parts)| TopicProduceData::default().with_name(name(&topic)).with_partition_data(parts));
     ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(data.collect())
 }
 
 /// `Fetch` without a session of what is there now, from an offset of each (topic, partition).
 pub fn fetch(from: &[(&str, i32, i64)]) -> FetchRequest {
-    let topics = from.iter().map(|(topic, partition, offset)| {
+    let mut topics = BTreeMap::<&str, Vec<FetchPartition>>::new();
+    for (topic, partition, offset) in from {
         let part = FetchPartition::default()
             .with_partition(*partition)
             .with_current_leader_epoch(-1)
             .with_fetch_offset(*offset)
             .with_partition_max_bytes(8 * 1024 * 1024);
-        FetchTopic::default().with_topic(name(topic)).with_partitions(vec![part])
-    });
+        topics.entry(topic).or_default().push(part);
+    }
+    let topics =
+        topics.into_iter().map(|(topic, parts)| FetchTopic::default().with_topic(name(topic)).with_partitions(parts));
     FetchRequest::default()
         .with_replica_id((-1).into())
         .with_min_bytes(1)

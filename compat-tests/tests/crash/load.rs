@@ -10,6 +10,7 @@ use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use millpond_compat_tests::batch::{Batch, Codec, Record};
 use millpond_compat_tests::random::Random;
@@ -140,15 +141,19 @@ impl Producer {
     }
 
     fn note(&mut self, batches: &[OpenBatch], answer: &ProduceResponse) {
-        assert_eq!(answer.responses.len(), batches.len(), "an answer for each partition: {answer:?}");
-        for (batch, response) in batches.iter().zip(&answer.responses) {
-            let part = &response.partition_responses[0];
-            assert_eq!((response.name.as_str(), part.index), PARTITIONS[batch.lane], "answers are in order");
-            assert_eq!(part.error_code, 0, "{:?} from {}: {part:?}", PARTITIONS[batch.lane], batch.first);
+        for batch in batches {
+            let spot = PARTITIONS[batch.lane];
+            let part = partition(answer, spot).unwrap_or_else(|| panic!("no answer for {spot:?}: {answer:?}"));
+            assert_eq!(part.error_code, 0, "{spot:?} from {}: {part:?}", batch.first);
             let OpenBatch { lane, first, count, .. } = *batch;
             self.acknowledged.push(Acknowledged { lane, first, count, offset: part.base_offset });
         }
     }
+}
+
+fn partition<'a>(answer: &'a ProduceResponse, spot: (&str, i32)) -> Option<&'a PartitionProduceResponse> {
+    let topic = answer.responses.iter().find(|response| response.name.as_str() == spot.0)?;
+    topic.partition_responses.iter().find(|part| part.index == spot.1)
 }
 
 fn request(batches: &[OpenBatch]) -> ProduceRequest {
