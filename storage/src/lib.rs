@@ -5,12 +5,31 @@
 
 pub mod batch;
 pub mod disk;
+mod engine;
 pub mod error;
 pub mod frame;
+mod maintenance;
 pub mod manifest;
+mod options;
+mod pool;
+mod segment;
+mod space;
 pub mod state;
+mod stats;
 pub mod timeline;
 pub mod units;
+mod view;
 
+pub use engine::{DEFAULT_VOLUME, Engine};
 pub use error::{Error, Result};
+pub use options::{Options, Policy};
+pub use stats::{Counter, DURATION_BOUNDS_US, Durations, Gauge, Stats};
+pub use timeline::{Ack, Append, AppendError, AppendPart, Appended, Partition, Timeline, Waiter, Wake};
 pub use units::{FileId, Lsn, TimelineId, TopicNumber, TopicPartition};
+pub use view::{Bounds, Fetched, Found, Read, View};
+
+/// Ends the process: it cannot go on and nothing that it would do could be trusted.
+pub(crate) fn fatal(why: &str) -> ! {
+    tracing::error!("{why}");
+    std::process::abort()
+}

@@ -1,4 +1,305 @@
-//! A timeline: the life of a frame.
+//! A timeline while it runs: the life of a frame from submission to where every reader sees it.
+//!
+//! [`Timeline`] is the handle: submissions (`append`, `transact`, `barrier`), the visible state, the partitions. Behind it a queue, one writer
+//! ([`writer`]) that numbers and writes groups, one sync at a time ([`publish`]), and per partition the watermarks and the tail index
+//! ([`partition`]).
 
+mod append;
+mod cache;
+mod fold;
+mod group;
+mod log_file;
+mod partition;
+mod producers;
+mod publish;
+mod open;
 pub mod recovery;
 mod sweep;
+mod checkpoint;
+mod tables;
+mod writer;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+pub use append::{Ack, Append, AppendError, AppendPart, Appended};
+pub use cache::TailCache;
+pub use log_file::{GroupMark, LogFile};
+pub use partition::{Cached, Chunk, EpochStart, Partition, Pieces, Entry, VirtualSegment, Waiter, Wake};
+pub use producers::{Producer, Producers, RememberedBatch, Sequence};
+
+pub(crate) use partition::{LogStartMove, lock};
+
+use crate::engine::Shared;
+use crate::error::{Error, Result};
+use crate::frame;
+use crate::manifest::{Manifest, NextLog};
+use crate::state::{Durability, Fact, State, Txn};
+use crate::units::{Lsn, TimelineId, TopicPartition};
+use append::{Deliver, Item};
+use group::{Draft, Head};
+use publish::{Effects, SyncTarget};
+pub(crate) use tables::Tables;
+use writer::Core;
+
+/// How much of the queue goes into one group.
+const GROUP_BYTES_MAX: usize = 16 << 20;
+
+/// A handle to a running timeline.
+#[derive(Clone)]
+pub struct Timeline(pub(crate) Arc<Inner>);
+
+/// What the handles share.
+pub(crate) struct Inner {
+    pub(crate) id: TimelineId,
+    pub(crate) salt: u64,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tables: Tables,
+    pub(crate) manifest: Mutex<Manifest>,
+    /// What the writer works with; nothing where the log is damaged.
+    pub(crate) core: Mutex<Option<Core>>,
+    /// Log files that ended and wait to be sealed, oldest first.
+    pub(crate) unsealed: Mutex<Vec<Arc<LogFile>>>,
+    /// Bytes written since the last checkpoint.
+    pub(crate) unsaved_bytes: AtomicU64,
+    queue: Mutex<VecDeque<Item>>,
+    scheduled: AtomicBool,
+    unseen: Mutex<VecDeque<Effects>>,
+    sync: Mutex<SyncTarget>,
+    publishing: Mutex<()>,
+    durability: AtomicU8,
+    written_lsn: AtomicU64,
+    durable_lsn: AtomicU64,
+    visible_lsn: AtomicU64,
+    visible_time: AtomicI64,
+    /// The durable LSN that the last group written says.
+    vouched_lsn: AtomicU64,
+    /// Why it takes no writes.
+    damage: OnceLock<String>,
+    /// Whether clients may have read what a crash took away.
+    pub(crate) may_have_lost: bool,
+}
+
+impl Timeline {
+    /// Its number.
+    pub fn id(&self) -> TimelineId {
+        self.0.id
+    }
+
+    /// The newest group that clients can see.
+    pub fn visible_lsn(&self) -> Lsn {
+        self.0.visible_lsn()
+    }
+
+    /// The newest group that is on the disk.
+    pub fn durable_lsn(&self) -> Lsn {
+        self.0.durable_lsn()
+    }
+
+    /// The newest group that is written.
+    pub fn end_lsn(&self) -> Lsn {
+        self.0.written_lsn()
+    }
+
+    /// The leader epoch of what is appended now.
+    pub fn leader_epoch(&self) -> i32 {
+        self.0.leader_epoch()
+    }
+
+    /// When clients see what is appended.
+    pub fn durability(&self) -> Durability {
+        self.0.durability()
+    }
+
+    /// Why the timeline is read-only, if it is.
+    pub fn damage(&self) -> Option<&str> {
+        self.0.damage.get().map(String::as_str)
+    }
+
+    /// A partition, as far as its topic is visible.
+    pub fn partition(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        self.0.tables.get(id)
+    }
+
+    /// Looks at the visible state. Short, and nothing is submitted inside.
+    pub fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.0.tables.read_state())
+    }
+
+    /// Appends batches and says later what became of each.
+    pub fn append(&self, append: Append, done: impl FnOnce(Vec<Result<Appended, AppendError>>) + Send + 'static) {
+        if let Some(error) = self.0.refusal() {
+            let refused = append.parts.iter().map(|_| Err(AppendError::Storage(error.clone())));
+            return done(refused.collect());
+        }
+        self.0.submit(Item::Append(append, Box::new(done)));
+    }
+
+    /// Runs `decide` over the writer's own state, ahead of what is visible, and says its result when all it saw is visible. Facts that it put are
+    /// written with it; if it put none, nothing is.
+    pub fn transact<R: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut Txn<'_>) -> R + Send + 'static,
+        done: impl FnOnce(Result<R>) + Send + 'static,
+    ) {
+        if let Some(error) = self.0.refusal() {
+            return done(Err(error));
+        }
+        self.0.submit(Item::Transact(Box::new(move |txn| {
+            let result = decide(txn);
+            let deliver: Deliver = Box::new(move |outcome| done(outcome.map(|()| result)));
+            deliver
+        })));
+    }
+
+    /// Calls back when everything submitted before is visible; at once if it is.
+    pub fn barrier(&self, done: impl FnOnce() + Send + 'static) {
+        if self.0.is_quiet() || self.0.refusal().is_some() {
+            return done();
+        }
+        self.0.submit(Item::Barrier(Box::new(done)));
+    }
+}
+
+impl std::fmt::Debug for Timeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "timeline {} at {}", self.0.id, self.end_lsn())
+    }
+}
+
+impl Inner {
+    pub(crate) fn visible_lsn(&self) -> Lsn {
+        Lsn(self.visible_lsn.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn durable_lsn(&self) -> Lsn {
+        Lsn(self.durable_lsn.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn written_lsn(&self) -> Lsn {
+        Lsn(self.written_lsn.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn vouched_lsn(&self) -> Lsn {
+        Lsn(self.vouched_lsn.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn leader_epoch(&self) -> i32 {
+        self.tables.leader_epoch()
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        match self.durability.load(Ordering::Acquire) {
+            0 => Durability::Fsync,
+            _ => Durability::PageCache,
+        }
+    }
+
+    fn refusal(&self) -> Option<Error> {
+        if self.shared.is_closing() {
+            return Some(Error::Closed);
+        }
+        let why = self.damage.get()?.clone();
+        Some(Error::ReadOnly { timeline: self.id.0, why })
+    }
+
+    /// Whether nothing is queued, being written, or written and unseen.
+    fn is_quiet(&self) -> bool {
+        !self.scheduled.load(Ordering::Acquire) && lock(&self.queue).is_empty() && self.visible_lsn() == self.written_lsn()
+    }
+
+    fn submit(self: &Arc<Self>, item: Item) {
+        lock(&self.queue).push_back(item);
+        if !self.scheduled.swap(true, Ordering::AcqRel) {
+            let timeline = Arc::clone(self);
+            self.shared.writer_pool.run(move || timeline.work());
+        }
+    }
+
+    /// Takes turns at writing until the queue is empty.
+    fn work(self: &Arc<Self>) {
+        loop {
+            let items = self.take();
+            if items.is_empty() {
+                self.scheduled.store(false, Ordering::Release);
+                // An item may have come between the look and the store; whoever sets the flag again serves it.
+                if lock(&self.queue).is_empty() || self.scheduled.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+                continue;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| match lock(&self.core).as_mut() {
+                Some(core) => core.process(self, items),
+                None => tracing::error!("a damaged timeline was given something to write"),
+            }));
+            if outcome.is_err() {
+                // What it had decided is in doubt; the log is not: the next start takes it from there.
+                return self.shared.fail("the writer panicked");
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Item> {
+        let mut queue = lock(&self.queue);
+        let mut bytes = 0;
+        let count = queue.iter().take_while(|item| {
+            let fits = bytes < GROUP_BYTES_MAX;
+            bytes += item.bytes();
+            fits
+        });
+        let count = count.count();
+        queue.drain(..count).collect()
+    }
+
+    /// Writes a group that vouches for what is synced, if no other has done so.
+    pub(crate) fn mark_idle(self: &Arc<Self>) {
+        self.submit(Item::Idle);
+    }
+
+    /// The partition of an internal topic, which every timeline has.
+    fn internal_partition(&self, id: TopicPartition) -> Result<Arc<Partition>> {
+        self.tables.get(id).ok_or(Error::UnknownPartition)
+    }
+
+    /// What a fact means for the writer as soon as it is in the log: nothing may follow the deletion of a topic.
+    fn fact_written(&self, fact: &Fact, producers: &mut Producers) {
+        for partition in self.tables.ended_partitions(fact) {
+            partition.close();
+            producers.forget(partition.id());
+        }
+    }
+
+    /// Makes the next log file and names it in the manifest, in that order.
+    fn create_log(&self, first: Lsn, before: &LogFile) -> Result<Arc<LogFile>> {
+        let after = before.last_group().map_or(Lsn::ZERO, |last| last.lsn);
+        let next = NextLog { first, after, after_bytes: before.bytes(), created_ms: self.shared.now() };
+        let file = lock(&self.manifest).create_log(next)?;
+        Ok(LogFile::new(first, file, frame::HEADER_BYTES as u64))
+    }
+
+    fn rolled(self: &Arc<Self>, old: Arc<LogFile>) {
+        lock(&self.unsealed).push(old);
+        self.shared.wake_maintenance();
+    }
+}
+
+/// A batch as the tail cache keeps it. A small one is copied, so that it does not hold on to the request that it came in; a large one is kept in two pieces.
+fn cache_entry(draft: &Draft, head: &Bytes) -> Cached {
+    const COPIED_BYTES_MAX: usize = 16 << 10;
+    let patched = draft.head.bytes().len();
+    let end_offset = draft.base_offset + i64::from(draft.offsets);
+    if matches!(draft.head, Head::AsIs) {
+        return Cached { base_offset: draft.base_offset, end_offset, head: draft.payload.clone(), rest: Bytes::new() };
+    }
+    let rest = draft.payload.slice(patched..);
+    if draft.payload.len() > COPIED_BYTES_MAX {
+        return Cached { base_offset: draft.base_offset, end_offset, head: head.clone(), rest };
+    }
+    let mut whole = Vec::with_capacity(draft.payload.len());
+    whole.extend_from_slice(head);
+    whole.extend_from_slice(&rest);
+    Cached { base_offset: draft.base_offset, end_offset, head: Bytes::from(whole), rest: Bytes::new() }
+}

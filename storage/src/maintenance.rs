@@ -1,0 +1,190 @@
+//! What is done behind the clients' backs: room on the disk, sealing, checkpoints, retention, collection.
+//!
+//! One thread, and one thing at a time; no lock is held across file work. An error here is told and tried again at the next round: nothing that was
+//! acknowledged depends on it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::engine::{Engine, Shared, wait};
+use crate::error::{Error, Result};
+use crate::segment;
+use crate::state::{Change, Checkpoint, Fact, LogStart, state_at};
+use crate::timeline::{Inner, Partition, Timeline, lock};
+use crate::units::Lsn;
+
+/// How often the thread looks around when nobody wakes it.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// Starts the thread. It ends when the engine closes or is gone.
+pub(crate) fn spawn(engine: &Arc<Engine>) -> Result<JoinHandle<()>> {
+    let shared = Arc::clone(engine.shared());
+    let engine = Arc::downgrade(engine);
+    let thread = std::thread::Builder::new().name("maintenance".to_owned());
+    thread.spawn(move || work(&shared, &engine)).map_err(|error| Error::io("maintenance", &error))
+}
+
+fn work(shared: &Shared, engine: &Weak<Engine>) {
+    let mut retained = shared.now();
+    loop {
+        shared.await_maintenance(ROUND);
+        let Some(engine) = engine.upgrade().filter(|_| !shared.is_closing()) else { return };
+        let mut outcome = round(&engine);
+        if shared.now().saturating_sub(retained) >= shared.options.retention_check_ms {
+            retained = shared.now();
+            outcome = outcome.and_then(|()| retain(&engine));
+        }
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "maintenance");
+        }
+    }
+}
+
+/// One round: what is cheap when there is nothing to do.
+pub(crate) fn round(engine: &Engine) -> Result<()> {
+    let shared = engine.shared();
+    shared.stats.free_bytes.set(shared.space.look()?);
+    let mut outcome = Ok(());
+    for timeline in engine.timelines().iter().chain([engine.system()]) {
+        outcome = outcome.and(tend(timeline));
+    }
+    outcome
+}
+
+fn tend(timeline: &Timeline) -> Result<()> {
+    if timeline.damage().is_some() {
+        return Ok(());
+    }
+    let inner = &timeline.0;
+    inner.seal_ended()?;
+    if inner.unsaved_bytes.load(Ordering::Relaxed) >= inner.shared.options.checkpoint_bytes {
+        inner.save()?;
+    }
+    inner.vouch();
+    Ok(())
+}
+
+/// Hides what is past its time or over its size, then frees what nothing needs.
+pub(crate) fn retain(engine: &Engine) -> Result<()> {
+    for timeline in engine.timelines() {
+        if timeline.damage().is_none() {
+            hide_expired(&timeline)?;
+            segment::collect(engine, &timeline)?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves the log starts of partitions whose oldest virtual segments are due: one group for all of them.
+fn hide_expired(timeline: &Timeline) -> Result<()> {
+    let inner = &timeline.0;
+    let now = inner.shared.now();
+    let topics: Vec<_> = timeline.state(|state| state.topics().cloned().collect());
+    let mut moves = Vec::new();
+    for topic in topics {
+        let policy = inner.tables.policy(&topic);
+        for partition in inner.tables.partitions_of(&topic) {
+            if let Some(offset) = partition.due(&policy, now) {
+                moves.push(LogStart { partition: partition.id(), offset });
+            }
+        }
+    }
+    if moves.is_empty() {
+        return Ok(());
+    }
+    wait(|done| {
+        timeline.transact(
+            move |txn| {
+                for start in moves {
+                    // The topic may have gone meanwhile, or DeleteRecords have gone further.
+                    let further = txn.get::<LogStart>(&start.partition).is_some_and(|known| known.offset >= start.offset);
+                    if !further && txn.topic_by_number(start.partition.topic).is_some() {
+                        txn.put(Fact::LogStart(Change::Put(start)));
+                    }
+                }
+            },
+            done,
+        );
+    })
+}
+
+impl Inner {
+    /// Gives every log file that has ended its index.
+    pub(crate) fn seal_ended(&self) -> Result<()> {
+        let ended = lock(&self.unsealed).clone();
+        for log in ended {
+            segment::seal(self, &log)?;
+            lock(&self.unsealed).retain(|other| !Arc::ptr_eq(other, &log));
+            self.shared.stats.sealed.add(1);
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint of the end of the log, as a state-at file and into the index.
+    pub(crate) fn save(self: &Arc<Self>) -> Result<()> {
+        self.seal_ended()?;
+        let Some(checkpoint) = self.checkpoint() else { return Ok(()) };
+        if checkpoint.lsn == Lsn::ZERO || self.newest_state_at() == Some(checkpoint.lsn) {
+            return Ok(());
+        }
+        self.await_durable(checkpoint.lsn)?;
+        self.write_state_at(&checkpoint)?;
+        if let Some(index) = &self.shared.index {
+            lock(index).put(self.id, &checkpoint);
+        }
+        self.shared.stats.checkpoints.add(1);
+        Ok(())
+    }
+
+    fn newest_state_at(&self) -> Option<Lsn> {
+        lock(&self.manifest).files().state_ats.last().copied()
+    }
+
+    /// The file first, then the edit that names it.
+    fn write_state_at(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let mut manifest = lock(&self.manifest);
+        let origin = state_at::Origin {
+            timeline: self.id,
+            salt: self.salt,
+            opening: manifest.opening(),
+            created: self.shared.now(),
+        };
+        state_at::write(&*self.shared.disk, &origin, checkpoint)?;
+        manifest.append(&crate::manifest::Edit::StateAt { lsn: checkpoint.lsn, added: true })
+    }
+
+    /// When the last groups are synced and nothing follows, a group that says so: the next start then knows that they must be there.
+    fn vouch(self: &Arc<Self>) {
+        let durable = self.durable_lsn();
+        if durable == self.written_lsn() && durable > self.vouched_lsn() {
+            self.mark_idle();
+        }
+    }
+}
+
+/// The oldest offset that a partition keeps by its policy, if it is above its log start.
+impl Partition {
+    fn due(&self, policy: &crate::options::Policy, now: i64) -> Option<i64> {
+        let pieces = self.pieces();
+        let visible = self.high_watermark();
+        let ends = pieces.segments.iter().skip(1).map(|next| next.base_offset).chain([visible]);
+        let mut bytes: u64 = pieces.segments.iter().map(|segment| segment.bytes).sum();
+        let mut due = None;
+        for (segment, end) in pieces.segments.iter().zip(ends) {
+            let is_last = end == visible;
+            let too_old = policy.retention_ms.is_some_and(|most| {
+                segment.max_timestamp >= 0 && now.saturating_sub(segment.max_timestamp) > most
+            });
+            // By size a segment goes when what is behind it is enough; the one being filled stays, as in Kafka.
+            let too_much = !is_last && policy.retention_bytes.is_some_and(|most| bytes - segment.bytes >= most);
+            if end > visible || !(too_old || too_much) {
+                break;
+            }
+            bytes -= segment.bytes;
+            due = Some(end);
+        }
+        due.filter(|offset| *offset > self.log_start())
+    }
+}

@@ -1,0 +1,59 @@
+//! What a partition has in one sealed file.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::disk::File;
+use crate::error::Result;
+use crate::timeline::Entry;
+use crate::units::{Lsn, TopicPartition};
+
+/// A file that gets no more bytes, with its index.
+pub trait SealedFile: Send + Sync + Debug {
+    /// Its handle.
+    fn file(&self) -> Arc<dyn File>;
+
+    /// Where the batches of a partition lie, in order; from the index, read when it is first asked for.
+    fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>>;
+
+    /// The offset behind the last batch of the partition that belongs to groups up to `lsn`; its first offset if there is none.
+    fn end_at(&self, partition: TopicPartition, lsn: Lsn) -> Result<i64>;
+}
+
+/// The consecutive batches of one partition in one sealed file.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The first offset.
+    pub first_offset: i64,
+    /// The offset behind the last.
+    pub end_offset: i64,
+    /// The group of the first batch.
+    pub first_lsn: Lsn,
+    /// The group of the last batch.
+    pub last_lsn: Lsn,
+    /// The greatest timestamp, −1: none.
+    pub max_timestamp: i64,
+    /// Bytes of the batches.
+    pub bytes: u64,
+    /// The file.
+    pub sealed: Arc<dyn SealedFile>,
+}
+
+impl Stretch {
+    /// The file's handle.
+    pub fn file(&self) -> Arc<dyn File> {
+        self.sealed.file()
+    }
+
+    /// Where its batches lie.
+    pub fn entries(&self) -> Result<Arc<[Entry]>> {
+        self.sealed.entries(self.partition)
+    }
+
+    /// Its end in a view that stands at `lsn`, which is not before its first group.
+    pub fn end_at(&self, lsn: Lsn) -> Result<i64> {
+        if lsn >= self.last_lsn { Ok(self.end_offset) } else { self.sealed.end_at(self.partition, lsn) }
+    }
+}

@@ -1,0 +1,272 @@
+//! Opening a timeline: checkpoint, log, and what becomes the running structures.
+//!
+//! Order: identity, manifest, the newest checkpoint that holds (of the index or a state-at file), the fold of the log above it, sealed files, and only then
+//! the writer. What recovery had to conclude (a torn tail that was cut, damage) is said in the log once, here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::checkpoint::{open_topics, restore_partitions, restore_producers, restore_tail};
+use super::fold::Fold;
+use super::log_file::LogFile;
+use super::partition::lock;
+use super::publish::SyncTarget;
+use super::recovery::{Recovered, Recovery, Required, Resume, Start};
+use super::writer::Core;
+use super::{Inner, Producers, Tables, Timeline};
+use crate::engine::{Shared, random_u64};
+use crate::error::{Error, Result};
+use crate::frame;
+use crate::manifest::{Edit, Identity, Manifest, NextLog, TimelineDir};
+use crate::segment;
+use crate::state::{Checkpoint, Durability, Pending, State, TimelineInfo, Volume, VolumeId, state_at};
+use crate::units::{Lsn, TimelineId};
+
+/// How many LSNs an unclean start skips where clients may have seen some that the disk never had.
+const SKIPPED_LSNS: u64 = 1 << 24;
+
+impl Timeline {
+    /// Opens the timeline of `system`, making it in a new data directory.
+    pub(crate) fn open_system(shared: &Arc<Shared>) -> Result<Self> {
+        let info = TimelineInfo {
+            id: TimelineId::SYSTEM,
+            origin: None,
+            volume: VolumeId(0),
+            leader_epoch: 0,
+            created: shared.now(),
+        };
+        if !shared.disk.exists(&TimelineDir::new(info.id).manifest())? {
+            Self::create(shared, &info)?;
+        }
+        Self::open_with(shared, &info, Durability::Fsync, Vec::new())
+    }
+
+    /// Opens a timeline that `system` names.
+    pub(crate) fn open(shared: &Arc<Shared>, system: &Timeline, info: &TimelineInfo) -> Result<Self> {
+        let (durability, required) = system.state(|state| {
+            let volume = state.volumes().find(|volume| volume.timeline == info.id);
+            (durability_of(shared, volume), required_by(state, info.id))
+        });
+        Self::open_with(shared, info, durability, required)
+    }
+
+    /// Makes the files of a timeline. What an unfinished try left is replaced: nothing was ever appended to it.
+    pub(crate) fn create(shared: &Arc<Shared>, info: &TimelineInfo) -> Result<()> {
+        let dir = TimelineDir::new(info.id);
+        if shared.disk.exists(dir.root())? {
+            shared.disk.remove_dir_all(dir.root())?;
+        }
+        shared.disk.create_dir_all(dir.root())?;
+        let identity = Identity {
+            timeline: info.id,
+            salt: random_u64(),
+            created_ms: info.created,
+            parent: info.origin,
+            volume: info.volume.0,
+            leader_epoch: info.leader_epoch,
+        };
+        identity.write(&*shared.disk)?;
+        Manifest::create(&shared.disk, &identity)?;
+        shared.disk.sync_dir(dir.root())
+    }
+
+    fn open_with(
+        shared: &Arc<Shared>,
+        info: &TimelineInfo,
+        durability: Durability,
+        required: Vec<Required>,
+    ) -> Result<Self> {
+        let identity = Identity::read(&*shared.disk, info.id)?;
+        let mut manifest = Manifest::open(&shared.disk, &identity)?;
+        let mut required = required;
+        let checkpoint = newest_checkpoint(shared, &identity, &manifest, &mut required)?;
+        let tables = Tables::new(checkpoint.facts.clone(), info.leader_epoch, Arc::clone(&shared.options.policy));
+        restore_partitions(&tables, &checkpoint.partitions, &checkpoint.log_starts);
+        open_topics(&tables, &checkpoint.facts);
+        let logs = unsealed_logs(shared, &manifest)?;
+        if let Some(log) = logs.get(&checkpoint.tail.first_lsn) {
+            restore_tail(&tables, &checkpoint.tail, log);
+        }
+        let mut fold = Fold { tables: &tables, producers: restore_producers(&checkpoint.producers), logs };
+        let start = start_at(&checkpoint);
+        let recovery =
+            Recovery { disk: &shared.disk, identity: &identity, manifest: &mut manifest, required: &required, start };
+        let recovered = recovery.run(&mut |group| fold.group(group))?;
+        report(info.id, &recovered);
+        let Fold { producers, logs, .. } = fold;
+        segment::load(shared, &manifest, &tables)?;
+        let found = Found { identity, tables, producers, logs, recovered };
+        found.build(shared, durability, manifest)
+    }
+
+    /// At the end: what is written is synced, made visible and saved.
+    pub(crate) fn finish(&self) -> Result<()> {
+        if self.damage().is_some() || self.0.shared.has_failed() {
+            return Ok(());
+        }
+        self.0.sync_now()?;
+        self.0.save()?;
+        let end = self.end_lsn();
+        lock(&self.0.manifest).append(&Edit::Closed { end })
+    }
+}
+
+fn durability_of(shared: &Shared, volume: Option<&Volume>) -> Durability {
+    volume.and_then(|volume| volume.durability).unwrap_or(shared.options.durability)
+}
+
+/// What in `system` builds on the log of a timeline.
+fn required_by(state: &State, id: TimelineId) -> Vec<Required> {
+    let pins = state.pins().filter(|pin| pin.view.0 == id);
+    let pins = pins.map(|pin| Required { lsn: pin.view.1, by: format!("the snapshot {:?}", pin.name) });
+    let floor = state.floor(id).map(|lsn| Required { lsn, by: "the history floor".to_owned() });
+    pins.chain(floor).collect()
+}
+
+/// The newest checkpoint that can be read, of the index or of a state-at file; that of an empty log if there is none.
+fn newest_checkpoint(
+    shared: &Shared,
+    identity: &Identity,
+    manifest: &Manifest,
+    required: &mut Vec<Required>,
+) -> Result<Checkpoint> {
+    let files = manifest.files();
+    let index = shared.index.as_ref().and_then(|index| lock(index).load(identity.timeline));
+    if let Some(checkpoint) = index {
+        required.push(Required { lsn: checkpoint.lsn, by: "the state index".to_owned() });
+        let has_log = files.log(checkpoint.tail.first_lsn).is_some();
+        if has_log && files.state_ats.last().is_none_or(|newest| *newest <= checkpoint.lsn) {
+            return Ok(checkpoint);
+        }
+    }
+    for lsn in files.state_ats.iter().rev() {
+        match state_at::read(&*shared.disk, identity.timeline, identity.salt, *lsn) {
+            Ok(checkpoint) => return Ok(checkpoint),
+            Err(error @ (Error::Corrupt(_) | Error::Io { .. })) => {
+                tracing::error!(timeline = %identity.timeline, %lsn, %error, "a state-at file is not to be used: going on with an older one");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Checkpoint::default())
+}
+
+fn start_at(checkpoint: &Checkpoint) -> Option<Start> {
+    (checkpoint.lsn > Lsn::ZERO).then(|| Start {
+        log: checkpoint.tail.first_lsn,
+        position: checkpoint.tail.position,
+        lsn: checkpoint.lsn,
+        time_ms: checkpoint.time,
+        chain: None,
+    })
+}
+
+/// The log files that have no index yet, open.
+fn unsealed_logs(shared: &Shared, manifest: &Manifest) -> Result<BTreeMap<Lsn, Arc<LogFile>>> {
+    let unsealed = manifest.files().logs.iter().filter(|log| log.end.is_none_or(|end| !end.sealed));
+    let mut logs = BTreeMap::new();
+    for log in unsealed {
+        let path = manifest.dir().log(log.first);
+        if shared.disk.exists(&path)? {
+            let file = shared.disk.open(&path)?;
+            logs.insert(log.first, LogFile::new(log.first, file, frame::HEADER_BYTES as u64));
+        }
+    }
+    Ok(logs)
+}
+
+/// Says what a person should know of the recovery.
+fn report(id: TimelineId, recovered: &Recovered) {
+    if let Some(why) = &recovered.damage {
+        tracing::error!(timeline = %id, why, "the timeline is DAMAGED: it serves reads of what is sound and takes no writes");
+    }
+    if let Some(cut) = &recovered.cut {
+        let (bytes, why) = (cut.bytes, cut.why);
+        tracing::warn!(timeline = %id, log = %cut.log, position = cut.position, bytes, %why, "cut off a torn tail that was never acknowledged as durable");
+    }
+    for aside in &recovered.aside {
+        let (from, to) = (aside.from.display(), aside.to.display());
+        tracing::error!(timeline = %id, %from, %to, "set aside a file that no manifest edit names");
+    }
+    let (groups, bytes, end) = (recovered.groups, recovered.bytes, recovered.end_lsn);
+    tracing::debug!(timeline = %id, groups, bytes, %end, clean = recovered.clean, "recovered");
+}
+
+/// All that recovery found.
+struct Found {
+    identity: Identity,
+    tables: Tables,
+    producers: Producers,
+    logs: BTreeMap<Lsn, Arc<LogFile>>,
+    recovered: Recovered,
+}
+
+impl Found {
+    fn build(mut self, shared: &Arc<Shared>, durability: Durability, mut manifest: Manifest) -> Result<Timeline> {
+        let end = self.recovered.end_lsn;
+        let may_have_lost = durability == Durability::PageCache && !self.recovered.clean && end > Lsn::ZERO;
+        let next_lsn = if may_have_lost { Lsn(end.0 + SKIPPED_LSNS) } else { end.next() };
+        let damage = OnceLock::new();
+        if let Some(why) = self.recovered.damage.take() {
+            // Just made: nobody else can have set it.
+            let _first = damage.set(why);
+        }
+        let core = self.core(shared, &mut manifest, next_lsn)?;
+        for partition in self.tables.all() {
+            partition.publish(partition.log_end());
+        }
+        let active = core.as_ref().map(|core| Arc::clone(&core.active));
+        let sync = SyncTarget { file: active.as_ref().map(|active| Arc::clone(&active.file)), lsn: end, running: false };
+        let unsealed = self.logs.into_values().filter(|log| active.as_ref().is_none_or(|active| !Arc::ptr_eq(log, active)));
+        let inner = Inner {
+            id: self.identity.timeline,
+            salt: self.identity.salt,
+            shared: Arc::clone(shared),
+            tables: self.tables,
+            manifest: Mutex::new(manifest),
+            core: Mutex::new(core),
+            unsealed: Mutex::new(unsealed.collect()),
+            unsaved_bytes: AtomicU64::new(self.recovered.bytes),
+            queue: Mutex::default(),
+            scheduled: AtomicBool::new(false),
+            unseen: Mutex::new(VecDeque::new()),
+            sync: Mutex::new(sync),
+            publishing: Mutex::new(()),
+            durability: AtomicU8::new(durability as u8),
+            written_lsn: AtomicU64::new(end.0),
+            durable_lsn: AtomicU64::new(end.0),
+            visible_lsn: AtomicU64::new(end.0),
+            visible_time: AtomicI64::new(self.recovered.last_time_ms),
+            vouched_lsn: AtomicU64::new(end.0),
+            damage,
+            may_have_lost,
+        };
+        Ok(Timeline(Arc::new(inner)))
+    }
+
+    /// What the writer goes on with; nothing where the log is damaged.
+    fn core(&mut self, shared: &Shared, manifest: &mut Manifest, next_lsn: Lsn) -> Result<Option<Core>> {
+        let (active, chain) = match self.recovered.resume.take() {
+            None => return Ok(None),
+            Some(Resume::Same { log, chain, .. }) => match self.logs.get(&log) {
+                Some(active) => (Arc::clone(active), chain),
+                None => return Err(Error::Corrupt(format!("log file {log} is to go on and is not there"))),
+            },
+            Some(Resume::New { after, after_bytes }) => {
+                let next = NextLog { first: next_lsn, after, after_bytes, created_ms: shared.now() };
+                let file = manifest.create_log(next)?;
+                (LogFile::new(next_lsn, file, frame::HEADER_BYTES as u64), 0)
+            }
+        };
+        Ok(Some(Core {
+            active,
+            next_lsn,
+            last_time: self.recovered.last_time_ms,
+            chain,
+            opening: manifest.opening(),
+            producers: std::mem::take(&mut self.producers),
+            pending: Pending::new(),
+        }))
+    }
+}

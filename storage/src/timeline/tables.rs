@@ -1,0 +1,138 @@
+//! What the facts of a timeline add up to while it runs: the state, and the partitions that the state's topics have.
+//!
+//! Invariants: every partition of a topic in the state is in the table, and no other but the internal ones; a partition whose topic was deleted is kept
+//! aside for views of the past, until nothing needs its batches. The same functions serve publishing and recovery.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use dashmap::DashMap;
+
+use super::partition::Partition;
+use crate::options::Policy;
+use crate::state::{Change, Fact, State, Topic};
+use crate::units::{Lsn, TopicNumber, TopicPartition};
+
+type PolicyOf = Arc<dyn Fn(&Topic) -> Policy + Send + Sync>;
+
+/// State and partitions.
+pub(crate) struct Tables {
+    pub(crate) partitions: DashMap<TopicPartition, Arc<Partition>>,
+    /// Of deleted topics, while views of the past may need them.
+    pub(crate) retired: DashMap<TopicPartition, Arc<Partition>>,
+    state: RwLock<State>,
+    leader_epoch: AtomicI32,
+    policy: PolicyOf,
+}
+
+impl Tables {
+    /// Over a state whose topics' partitions are still to be opened.
+    pub(crate) fn new(state: State, leader_epoch: i32, policy: PolicyOf) -> Self {
+        let tables = Self {
+            partitions: DashMap::new(),
+            retired: DashMap::new(),
+            state: RwLock::new(state),
+            leader_epoch: AtomicI32::new(leader_epoch),
+            policy,
+        };
+        for topic in [TopicNumber::FACTS, TopicNumber::POSITIONS] {
+            let id = TopicPartition::new(topic, 0);
+            tables.partitions.insert(id, Partition::new(id, 0, 0));
+        }
+        tables
+    }
+
+    pub(crate) fn read_state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn leader_epoch(&self) -> i32 {
+        self.leader_epoch.load(Ordering::Acquire)
+    }
+
+    /// A partition, as far as its topic is visible.
+    pub(crate) fn get(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        self.partitions.get(&id).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Every partition, also those kept for views of the past.
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        let tables = [&self.partitions, &self.retired];
+        tables.into_iter().flat_map(|table| table.iter().map(|entry| Arc::clone(entry.value())).collect::<Vec<_>>()).collect()
+    }
+
+    /// The policy of a topic.
+    pub(crate) fn policy(&self, topic: &Topic) -> Policy {
+        (self.policy)(topic)
+    }
+
+    /// What a fact means: the fold, and the partitions that come, go or lose their beginning.
+    pub(crate) fn apply(&self, state: &mut State, fact: &Fact, lsn: Lsn) {
+        if let Some(topic) = ended_by(state, fact) {
+            self.retire(&topic, lsn);
+        }
+        state.apply(fact);
+        match fact {
+            Fact::Topic(Change::Put(topic)) => self.open(topic),
+            Fact::LogStart(Change::Put(start)) => {
+                if let Some(partition) = self.partitions.get(&start.partition) {
+                    partition.move_log_start(start.offset, lsn);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Opens the partitions that a topic has and the table lacks, and gives all of them its policy.
+    pub(crate) fn open(&self, topic: &Topic) {
+        let policy = self.policy(topic);
+        for index in 0..topic.partitions {
+            let id = TopicPartition::new(topic.number, index);
+            let entry = self.partitions.entry(id).or_insert_with(|| {
+                let partition = Partition::new(id, 0, 0);
+                partition.pieces().note_epoch(self.leader_epoch(), 0);
+                partition
+            });
+            entry.set_policy(&policy);
+        }
+    }
+
+    /// The timeline takes a new leader epoch: every partition has it from its end on.
+    pub(crate) fn begin_epoch(&self, epoch: i32) {
+        self.leader_epoch.store(epoch, Ordering::Release);
+        for partition in &self.partitions {
+            partition.pieces().note_epoch(epoch, partition.log_end());
+        }
+    }
+
+    /// The partitions that a fact ends.
+    pub(crate) fn ended_partitions(&self, fact: &Fact) -> Vec<Arc<Partition>> {
+        let ended = ended_by(&self.read_state(), fact);
+        ended.map_or_else(Vec::new, |topic| self.partitions_of(&topic))
+    }
+
+    fn retire(&self, topic: &Topic, lsn: Lsn) {
+        for partition in self.partitions_of(topic) {
+            partition.retire(lsn);
+            self.retired.insert(partition.id(), Arc::clone(&partition));
+            self.partitions.remove(&partition.id());
+        }
+    }
+
+    fn partitions_of(&self, topic: &Topic) -> Vec<Arc<Partition>> {
+        (0..topic.partitions).filter_map(|index| self.get(TopicPartition::new(topic.number, index))).collect()
+    }
+}
+
+/// The topic that is no more once a fact holds.
+fn ended_by(state: &State, fact: &Fact) -> Option<Arc<Topic>> {
+    let Fact::Topic(change) = fact else { return None };
+    let name = change.key();
+    let before = state.topic(&name.stream, &name.topic)?;
+    let goes_on = change.value().is_some_and(|topic| topic.number == before.number);
+    (!goes_on).then(|| Arc::clone(before))
+}

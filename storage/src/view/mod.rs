@@ -1,0 +1,185 @@
+//! Views: what every read goes through. The live view ends at the high watermark; a view of the past at the groups up to its LSN.
+//!
+//! A view never changes: the same question has the same answer, whatever is sealed, sorted, retained or collected meanwhile. (The live view is the
+//! view at the newest visible LSN, taken anew at each question.)
+
+mod read;
+mod time;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use time::Found;
+
+use crate::error::{Error, Result};
+use crate::timeline::{Partition, Timeline};
+use crate::units::{Lsn, TopicPartition};
+
+/// A timeline as of an LSN, or live.
+#[derive(Clone, Debug)]
+pub struct View {
+    timeline: Timeline,
+    at: Option<Lsn>,
+}
+
+/// The ends of a partition in a view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// The first offset that can be read.
+    pub log_start: i64,
+    /// Below it every transaction has ended.
+    pub last_stable: i64,
+    /// The offset behind the last that can be read.
+    pub high_watermark: i64,
+}
+
+/// What to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Read {
+    /// Of which partition.
+    pub partition: TopicPartition,
+    /// From which offset; the batch that holds it is returned whole.
+    pub from: i64,
+    /// At most so many bytes of batches.
+    pub max_bytes: usize,
+    /// Whether the first batch is returned even if it is larger.
+    pub at_least_one: bool,
+}
+
+/// Whole batches in the order of their offsets.
+#[derive(Clone, Default, Debug)]
+pub struct Fetched {
+    /// Their bytes, back to back; a batch may be in two pieces.
+    pub pieces: Vec<Bytes>,
+    /// Bytes in all.
+    pub bytes: usize,
+}
+
+impl Timeline {
+    /// The view at the high watermark.
+    pub fn live(&self) -> View {
+        View { timeline: self.clone(), at: None }
+    }
+
+    /// The view at an LSN between the history floor and the newest visible one.
+    pub fn at(&self, lsn: Lsn) -> Result<View> {
+        let newest = self.visible_lsn();
+        if lsn > newest {
+            return Err(Error::Invalid(format!("LSN {lsn} is in the future: the newest is {newest}")));
+        }
+        let floor = self.floor();
+        if lsn < floor && !self.is_pinned(lsn) {
+            return Err(Error::Invalid(format!("LSN {lsn} is no longer kept: the oldest that can be had is {floor}")));
+        }
+        Ok(View { timeline: self.clone(), at: Some(lsn) })
+    }
+}
+
+impl View {
+    /// The LSN it stands at.
+    pub fn lsn(&self) -> Lsn {
+        self.at.unwrap_or_else(|| self.timeline.visible_lsn())
+    }
+
+    /// Where a partition begins and ends in this view; `None` if it is not there. For a view of the past this may read an index.
+    pub fn bounds(&self, id: TopicPartition) -> Result<Option<Bounds>> {
+        let Some(partition) = self.partition(id) else { return Ok(None) };
+        self.bounds_of(&partition).map(Some)
+    }
+
+    /// Reads batches. From the tail cache `done` is called at once, else from a thread of the read pool.
+    pub fn read(&self, read: Read, done: impl FnOnce(Result<Fetched>) + Send + 'static) {
+        let Some(partition) = self.partition(read.partition) else { return done(Err(Error::UnknownPartition)) };
+        if self.at.is_none() {
+            let bounds = live_bounds(&partition);
+            match self.read_cached(&partition, &read, bounds) {
+                Ok(Some(fetched)) => return done(Ok(fetched)),
+                Ok(None) => {}
+                Err(error) => return done(Err(error)),
+            }
+        }
+        self.timeline.0.shared.stats.cache_misses.add(1);
+        let view = self.clone();
+        self.timeline.0.shared.read_pool.run(move || done(view.read_files(&partition, &read)));
+    }
+
+    /// The first record whose timestamp is at or after `time`, exact to the record. Runs on the read pool.
+    pub fn find_time(&self, id: TopicPartition, time: i64, done: impl FnOnce(Result<Option<Found>>) + Send + 'static) {
+        self.search(id, done, move |view, partition| view.find_time_in(partition, time));
+    }
+
+    /// The first record that holds the greatest timestamp. Runs on the read pool.
+    pub fn max_time(&self, id: TopicPartition, done: impl FnOnce(Result<Option<Found>>) + Send + 'static) {
+        self.search(id, done, View::max_time_in);
+    }
+
+    /// The greatest leader epoch at or below `epoch` and the offset where it ends, as Kafka's `OffsetForLeaderEpoch` has it; `None` if every epoch
+    /// known is greater.
+    pub fn end_for_epoch(&self, id: TopicPartition, epoch: i32) -> Result<Option<(i32, i64)>> {
+        let partition = self.partition(id).ok_or(Error::UnknownPartition)?;
+        let bounds = self.bounds_of(&partition)?;
+        let pieces = partition.pieces();
+        let epochs: Vec<_> = pieces.epochs.iter().filter(|known| known.start <= bounds.high_watermark).collect();
+        let above = epochs.partition_point(|known| known.epoch <= epoch);
+        let Some(known) = above.checked_sub(1).map(|at| epochs[at]) else { return Ok(None) };
+        let end = epochs.get(above).map_or(bounds.high_watermark, |next| next.start);
+        Ok(Some((known.epoch, end)))
+    }
+
+    /// The leader epoch that an offset was written under.
+    pub fn epoch_of(&self, partition: &Partition, offset: i64) -> i32 {
+        let pieces = partition.pieces();
+        let after = pieces.epochs.partition_point(|known| known.start <= offset);
+        after.checked_sub(1).map_or(-1, |at| pieces.epochs[at].epoch)
+    }
+
+    fn search(
+        &self,
+        id: TopicPartition,
+        done: impl FnOnce(Result<Option<Found>>) + Send + 'static,
+        look: impl FnOnce(&View, &Arc<Partition>) -> Result<Option<Found>> + Send + 'static,
+    ) {
+        let Some(partition) = self.partition(id) else { return done(Err(Error::UnknownPartition)) };
+        let view = self.clone();
+        self.timeline.0.shared.read_pool.run(move || done(look(&view, &partition)));
+    }
+
+    fn partition(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        match self.at {
+            None => self.timeline.partition(id),
+            Some(lsn) => self.timeline.partition_at(id, lsn),
+        }
+    }
+
+    fn bounds_of(&self, partition: &Partition) -> Result<Bounds> {
+        match self.at {
+            None => Ok(live_bounds(partition)),
+            Some(lsn) => past_bounds(partition, lsn),
+        }
+    }
+}
+
+fn live_bounds(partition: &Partition) -> Bounds {
+    // The start is read first: it only grows and never passes the end, so that the pair is never inverted.
+    let log_start = partition.log_start();
+    let high_watermark = partition.high_watermark().max(log_start);
+    Bounds { log_start, last_stable: high_watermark, high_watermark }
+}
+
+fn past_bounds(partition: &Partition, lsn: Lsn) -> Result<Bounds> {
+    let (log_start, sealed, tail_end) = {
+        let pieces = partition.pieces();
+        let log_start = pieces.log_start_at(lsn);
+        (log_start, pieces.sealed.clone(), pieces.tail_end_at(lsn))
+    };
+    let end = match tail_end {
+        Some(end) => end,
+        None => match sealed.iter().rev().find(|stretch| stretch.first_lsn <= lsn) {
+            Some(stretch) => stretch.end_at(lsn)?,
+            None => 0,
+        },
+    };
+    let high_watermark = end.max(log_start);
+    Ok(Bounds { log_start, last_stable: high_watermark, high_watermark })
+}

@@ -1,0 +1,219 @@
+//! Batches by offset: from the tail cache, else from files.
+//!
+//! What comes from a file is checked (length, offset, CRC) before it is returned: rot is not served.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Bounds, Fetched, Read, View};
+use crate::batch::Batch;
+use crate::disk::File;
+use crate::error::{Error, Result};
+use crate::timeline::{Entry, Partition, Pieces};
+
+/// Frames no further apart than this are read in one go.
+const GAP_BYTES_MAX: u64 = 16 << 10;
+/// The most that one `pread` takes.
+const WINDOW_BYTES_MAX: u64 = 1 << 20;
+
+/// What is still wanted, and what there is already.
+pub(crate) struct Wanted {
+    /// The next offset.
+    pub(crate) from: i64,
+    /// The first offset that is not wanted.
+    pub(crate) limit: i64,
+    max_bytes: usize,
+    at_least_one: bool,
+    pub(crate) fetched: Fetched,
+}
+
+impl Wanted {
+    pub(crate) fn new(read: &Read, bounds: Bounds) -> Self {
+        let Read { from, max_bytes, at_least_one, .. } = *read;
+        Self { from, limit: bounds.high_watermark, max_bytes, at_least_one, fetched: Fetched::default() }
+    }
+
+    /// Whether a batch of so many bytes is still to be taken.
+    pub(crate) fn takes(&self, bytes: usize) -> bool {
+        self.fetched.bytes.saturating_add(bytes) <= self.max_bytes || (self.at_least_one && self.fetched.bytes == 0)
+    }
+
+    /// Whether a batch at `base_offset` of so many bytes is the next to take.
+    pub(crate) fn wants(&self, base_offset: i64, bytes: usize) -> bool {
+        base_offset < self.limit && self.takes(bytes)
+    }
+
+    /// Takes a batch, in one or two pieces.
+    pub(crate) fn take(&mut self, pieces: impl IntoIterator<Item = Bytes>, end_offset: i64) {
+        for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+            self.fetched.bytes += piece.len();
+            self.fetched.pieces.push(piece);
+        }
+        self.from = end_offset;
+    }
+
+    /// Takes the batches of a block that came from a file, as far as they are wanted and what they should be; `false` when enough is taken.
+    pub(crate) fn take_block(&mut self, block: &Bytes) -> Result<bool> {
+        let mut at = 0;
+        while at < block.len() {
+            let batch = check_bytes(&block[at..])?;
+            let (header, next) = (batch.header(), at + batch.bytes().len());
+            if header.next_offset() > self.from {
+                if !self.wants(header.base_offset(), header.size_in_bytes()) {
+                    return Ok(false);
+                }
+                self.take([block.slice(at..next)], header.next_offset());
+            }
+            at = next;
+        }
+        Ok(true)
+    }
+}
+
+/// Checks the first batch of what was read from a file, CRC and all.
+pub(crate) fn check_bytes(bytes: &[u8]) -> Result<Batch<'_>> {
+    Batch::parse_verified(bytes).map_err(|error| Error::Corrupt(format!("a batch on disk: {error}")))
+}
+
+pub(super) fn in_bounds(from: i64, bounds: Bounds) -> Result<()> {
+    let Bounds { log_start, high_watermark, .. } = bounds;
+    if from < log_start || from > high_watermark {
+        return Err(Error::OutOfRange { offset: from, log_start, high_watermark });
+    }
+    Ok(())
+}
+
+impl View {
+    /// What the cache has, `None` if the read begins below it.
+    pub(super) fn read_cached(&self, partition: &Partition, read: &Read, bounds: Bounds) -> Result<Option<Fetched>> {
+        in_bounds(read.from, bounds)?;
+        let mut wanted = Wanted::new(read, bounds);
+        if read.from == bounds.high_watermark {
+            return Ok(Some(wanted.fetched));
+        }
+        let pieces = partition.pieces();
+        let first = pieces.cache.partition_point(|batch| batch.end_offset <= read.from);
+        match pieces.cache.get(first) {
+            Some(batch) if batch.base_offset <= read.from => {}
+            _ => return Ok(None),
+        }
+        for batch in pieces.cache.range(first..) {
+            if !wanted.wants(batch.base_offset, batch.bytes()) {
+                break;
+            }
+            wanted.take([batch.head.clone(), batch.rest.clone()], batch.end_offset);
+        }
+        drop(pieces);
+        self.timeline.0.shared.stats.cache_hits.add(1);
+        Ok(Some(wanted.fetched))
+    }
+
+    /// Reads from files, sealed ones first.
+    pub(super) fn read_files(&self, partition: &Partition, read: &Read) -> Result<Fetched> {
+        let bounds = self.bounds_of(partition)?;
+        in_bounds(read.from, bounds)?;
+        let mut wanted = Wanted::new(read, bounds);
+        while wanted.from < wanted.limit {
+            let before = wanted.from;
+            let Some(source) = Source::at(partition, wanted.from)? else { break };
+            source.read(&mut wanted)?;
+            if wanted.from == before {
+                break;
+            }
+        }
+        Ok(wanted.fetched)
+    }
+}
+
+/// Part of a partition in one file.
+pub(crate) struct Source {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) entries: Entries,
+}
+
+/// Entries of a tail chunk (copied, from the wanted one on) or of a sealed file (shared).
+pub(crate) enum Entries {
+    Copied(Vec<Entry>),
+    Shared(Arc<[Entry]>),
+}
+
+impl Entries {
+    pub(crate) fn as_slice(&self) -> &[Entry] {
+        match self {
+            Entries::Copied(entries) => entries,
+            Entries::Shared(entries) => entries,
+        }
+    }
+}
+
+/// A read takes at most so many entries of a chunk at once, so that the partition's lock is held shortly.
+const ENTRIES_MAX: usize = 4096;
+
+impl Source {
+    /// The file that holds `offset`, or else the next one that holds a later offset.
+    pub(crate) fn at(partition: &Partition, offset: i64) -> Result<Option<Self>> {
+        let stretch = {
+            let pieces = partition.pieces();
+            let sealed = pieces.sealed.partition_point(|stretch| stretch.end_offset <= offset);
+            let Some(stretch) = pieces.sealed.get(sealed) else { return Ok(Self::in_tail(&pieces, offset)) };
+            stretch.clone()
+        };
+        Ok(Some(Self { file: stretch.file(), entries: Entries::Shared(stretch.entries()?) }))
+    }
+
+    fn in_tail(pieces: &Pieces, offset: i64) -> Option<Self> {
+        let tail = pieces.tail.partition_point(|chunk| chunk.end_offset <= offset);
+        let chunk = pieces.tail.get(tail)?;
+        let first = first_holding(&chunk.entries, offset);
+        let entries = chunk.entries[first..].iter().take(ENTRIES_MAX).copied().collect();
+        Some(Self { file: Arc::clone(&chunk.log.file), entries: Entries::Copied(entries) })
+    }
+
+    /// Takes what is wanted of this file: neighbours in one `pread`.
+    pub(crate) fn read(&self, wanted: &mut Wanted) -> Result<()> {
+        let entries = self.entries.as_slice();
+        let mut rest = &entries[first_holding(entries, wanted.from)..];
+        while let Some(first) = rest.first() {
+            if !wanted.wants(first.base_offset, 0) {
+                return Ok(());
+            }
+            let (window, later) = rest.split_at(window(rest, wanted));
+            let start = u64::from(first.position);
+            let length = window.last().map_or(0, |last| end(last) - start);
+            let bytes = self.file.read_exact_at(start, usize::try_from(length).unwrap_or(usize::MAX))?;
+            for entry in window {
+                let from = (entry.position - first.position) as usize;
+                if !wanted.take_block(&bytes.slice(from..from + entry.bytes as usize))? {
+                    return Ok(());
+                }
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+}
+
+/// The entry that holds `offset`, or else the first one behind it.
+pub(crate) fn first_holding(entries: &[Entry], offset: i64) -> usize {
+    entries.partition_point(|entry| entry.base_offset <= offset).saturating_sub(1)
+}
+
+/// How many of the entries go into one `pread`: near neighbours, as long as they are wanted.
+fn window(entries: &[Entry], wanted: &Wanted) -> usize {
+    let start = entries.first().map_or(0, |first| u64::from(first.position));
+    let mut bytes = 0;
+    let mut previous_end = start;
+    let together = entries.iter().enumerate().take_while(|(at, entry)| {
+        let near = u64::from(entry.position).saturating_sub(previous_end) <= GAP_BYTES_MAX;
+        let fits = end(entry) - start <= WINDOW_BYTES_MAX;
+        bytes += entry.bytes as usize;
+        previous_end = end(entry);
+        *at == 0 || (near && fits && wanted.wants(entry.base_offset, bytes))
+    });
+    together.count()
+}
+
+fn end(entry: &Entry) -> u64 {
+    u64::from(entry.position) + u64::from(entry.bytes)
+}
