@@ -20,7 +20,7 @@ use crate::space::Space;
 use crate::state::{Change, Cluster, Fact, Index, Numbers, TimelineInfo, Txn, Volume, VolumeId};
 use crate::stats::Stats;
 use crate::timeline::{TailCache, Timeline, lock};
-use crate::units::{Lsn, TimelineId};
+use crate::units::TimelineId;
 
 /// What FORMAT says.
 const FORMAT: &str = "millpond data, format 1\n";
@@ -104,13 +104,8 @@ impl Engine {
         check_format(&*disk)?;
         let shared = Arc::new(Shared::new(options)?);
         let system = Timeline::open_system(&shared)?;
-        let engine = Arc::new(Self {
-            shared,
-            system,
-            timelines: RwLock::default(),
-            maintenance: Mutex::new(None),
-            _lock: held,
-        });
+        let engine =
+            Arc::new(Self { shared, system, timelines: RwLock::default(), maintenance: Mutex::new(None), _lock: held });
         engine.open_timelines()?;
         if engine.default_volume().is_none() {
             engine.found()?;
@@ -195,9 +190,24 @@ impl Engine {
         let infos: Vec<TimelineInfo> = self.system.state(|state| state.timelines().cloned().collect());
         for info in infos {
             let timeline = Timeline::open(&self.shared, &self.system, &info)?;
+            if timeline.0.may_have_lost && timeline.damage().is_none() {
+                self.renew_epoch(&timeline, info)?;
+            }
             self.add(timeline);
         }
         Ok(())
+    }
+
+    /// Clients may have read what a crash took away: what they know of the end is worth nothing, and a new leader epoch tells them.
+    fn renew_epoch(&self, timeline: &Timeline, info: TimelineInfo) -> Result<()> {
+        let epoch = self.transact(move |txn| {
+            let epoch = txn.take(Numbers::LeaderEpoch, 1).and_then(|epoch| i32::try_from(epoch).ok())?;
+            txn.put(Fact::Timeline(Change::Put(TimelineInfo { leader_epoch: epoch, ..info })));
+            Some(epoch)
+        })?;
+        let epoch = epoch.ok_or_else(|| Error::Invalid("no leader epoch is left".to_owned()))?;
+        tracing::warn!(timeline = %timeline.id(), epoch, "the log was not closed, and durability is page-cache: a new leader epoch begins");
+        wait(|done| timeline.0.begin_epoch(epoch, done))
     }
 
     fn add(&self, timeline: Timeline) {
@@ -222,14 +232,17 @@ impl Engine {
             txn.take(Numbers::LeaderEpoch, 1);
             txn.put(Fact::Cluster(Change::Put(Cluster { id: cluster })));
             txn.put(Fact::Timeline(Change::Put(named)));
-            txn.put(Fact::Volume(Change::Put(Volume::new(DEFAULT_VOLUME, volume, id, now))));
+            txn.put(Fact::Volume(Change::Put(default_volume(volume, id, now))));
         })?;
         self.add(Timeline::open(&self.shared, &self.system, &info)?);
         Ok(())
     }
 
     /// A decision over `system`, waited for. At the start and in maintenance only: it parks the thread.
-    pub(crate) fn transact<R: Send + 'static>(&self, decide: impl FnOnce(&mut Txn<'_>) -> R + Send + 'static) -> Result<R> {
+    pub(crate) fn transact<R: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut Txn<'_>) -> R + Send + 'static,
+    ) -> Result<R> {
         wait(|done| self.system.transact(decide, done))
     }
 }
@@ -259,6 +272,11 @@ impl Shared {
             options,
         })
     }
+}
+
+fn default_volume(id: VolumeId, timeline: TimelineId, created: i64) -> Volume {
+    let (name, mount) = (DEFAULT_VOLUME.into(), format!("/{DEFAULT_VOLUME}").into());
+    Volume { name, id, timeline, durability: None, created, listed: true, mount }
 }
 
 /// Submits and waits for the outcome. Never from a thread that the outcome needs.
@@ -313,9 +331,4 @@ fn random_bytes() -> [u8; 16] {
 pub(crate) fn random_u64() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-/// The LSN below which nothing may be asked for.
-pub(crate) fn floor_of(system: &Timeline, id: TimelineId) -> Lsn {
-    system.state(|state| state.floor(id)).unwrap_or(Lsn::ZERO)
 }

@@ -99,7 +99,8 @@ fn hide_expired(timeline: &Timeline) -> Result<()> {
             move |txn| {
                 for start in moves {
                     // The topic may have gone meanwhile, or DeleteRecords have gone further.
-                    let further = txn.get::<LogStart>(&start.partition).is_some_and(|known| known.offset >= start.offset);
+                    let further =
+                        txn.get::<LogStart>(&start.partition).is_some_and(|known| known.offset >= start.offset);
                     if !further && txn.topic_by_number(start.partition.topic).is_some() {
                         txn.put(Fact::LogStart(Change::Put(start)));
                     }
@@ -149,7 +150,7 @@ impl Inner {
             timeline: self.id,
             salt: self.salt,
             opening: manifest.opening(),
-            created: self.shared.now(),
+            created_ms: self.shared.now(),
         };
         state_at::write(&*self.shared.disk, &origin, checkpoint)?;
         manifest.append(&crate::manifest::Edit::StateAt { lsn: checkpoint.lsn, added: true })
@@ -174,9 +175,9 @@ impl Partition {
         let mut due = None;
         for (segment, end) in pieces.segments.iter().zip(ends) {
             let is_last = end == visible;
-            let too_old = policy.retention_ms.is_some_and(|most| {
-                segment.max_timestamp >= 0 && now.saturating_sub(segment.max_timestamp) > most
-            });
+            let too_old = policy
+                .retention_ms
+                .is_some_and(|most| segment.max_timestamp >= 0 && now.saturating_sub(segment.max_timestamp) > most);
             // By size a segment goes when what is behind it is enough; the one being filled stays, as in Kafka.
             let too_much = !is_last && policy.retention_bytes.is_some_and(|most| bytes - segment.bytes >= most);
             if end > visible || !(too_old || too_much) {

@@ -23,7 +23,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { segment_bytes: 1 << 30, segment_ms: 7 * 24 * 3_600_000, retention_ms: Some(7 * 24 * 3_600_000), retention_bytes: None }
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            retention_ms: Some(7 * 24 * 3_600_000),
+            retention_bytes: None,
+        }
     }
 }
 

@@ -47,7 +47,10 @@ impl Space {
             tracing::warn!(free, "the disk is nearly full: giving up the ballast, so that deletion can run");
             self.disk.remove(Path::new(BALLAST))?;
             free = self.disk.space()?.free;
-        } else if !has_ballast && self.ballast_bytes > 0 && free > self.free_floor_bytes.saturating_add(2 * self.ballast_bytes) {
+        } else if !has_ballast
+            && self.ballast_bytes > 0
+            && free > self.free_floor_bytes.saturating_add(2 * self.ballast_bytes)
+        {
             self.take_ballast()?;
         }
         self.decide(free);
@@ -66,7 +69,10 @@ impl Space {
                 tracing::info!(free, "there is room again: records are taken");
             }
         } else if refused.is_none() {
-            let why = format!("{free} bytes are free, records are refused below {} (disk.free_floor_bytes)", self.free_floor_bytes);
+            let why = format!(
+                "{free} bytes are free, records are refused below {} (disk.free_floor_bytes)",
+                self.free_floor_bytes
+            );
             tracing::error!("the disk is full: {why}; delete topics or lower their retention, or make room");
             *refused = Some(why);
         }

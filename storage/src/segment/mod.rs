@@ -2,7 +2,7 @@
 
 mod stretch;
 
-pub use stretch::{SealedFile, Stretch};
+pub(crate) use stretch::{SealedFile, Stretch};
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use crate::timeline::Entry;
 use crate::units::{Lsn, TopicPartition};
 
 /// A file that gets no more bytes, with its index.
-pub trait SealedFile: Send + Sync + Debug {
+pub(crate) trait SealedFile: Send + Sync + Debug {
     /// Its handle.
     fn file(&self) -> Arc<dyn File>;
 
@@ -22,7 +22,7 @@ pub trait SealedFile: Send + Sync + Debug {
 
 /// The consecutive batches of one partition in one sealed file.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub(crate) struct Stretch {
     /// Which partition.
     pub partition: TopicPartition,
     /// The first offset.
@@ -43,17 +43,17 @@ pub struct Stretch {
 
 impl Stretch {
     /// The file's handle.
-    pub fn file(&self) -> Arc<dyn File> {
+    pub(crate) fn file(&self) -> Arc<dyn File> {
         self.sealed.file()
     }
 
     /// Where its batches lie.
-    pub fn entries(&self) -> Result<Arc<[Entry]>> {
+    pub(crate) fn entries(&self) -> Result<Arc<[Entry]>> {
         self.sealed.entries(self.partition)
     }
 
     /// Its end in a view that stands at `lsn`, which is not before its first group.
-    pub fn end_at(&self, lsn: Lsn) -> Result<i64> {
+    pub(crate) fn end_at(&self, lsn: Lsn) -> Result<i64> {
         if lsn >= self.last_lsn { Ok(self.end_offset) } else { self.sealed.end_at(self.partition, lsn) }
     }
 }

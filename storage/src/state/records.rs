@@ -40,6 +40,7 @@ impl Entry for PartitionRecord {
         put_partition(self.partition, out);
         put_zigzag(out, self.log_start);
         put_zigzag(out, self.end_offset.wrapping_sub(self.log_start));
+        put_varint(out, self.gone_at.map_or(0, |lsn| lsn.0.saturating_add(1)));
         put_varint(out, self.epochs.len() as u64);
         for epoch in &self.epochs {
             put_zigzag(out, epoch.epoch.into());
@@ -60,6 +61,7 @@ impl Entry for PartitionRecord {
         let partition = take_partition(input)?;
         let log_start = input.zigzag()?;
         let end_offset = log_start.wrapping_add(input.zigzag()?);
+        let gone_at = input.varint()?.checked_sub(1).map(Lsn);
         let count = input.count(2)?;
         let mut epochs = Vec::with_capacity(count);
         for _ in 0..count {
@@ -75,7 +77,7 @@ impl Entry for PartitionRecord {
             let max_timestamp = first_timestamp.wrapping_add(input.zigzag()?);
             segments.push(VirtualSegmentRecord { base_offset, bytes, first_timestamp, max_timestamp });
         }
-        Ok(Self { partition, log_start, end_offset, epochs, segments })
+        Ok(Self { partition, log_start, end_offset, gone_at, epochs, segments })
     }
 }
 

@@ -102,6 +102,8 @@ pub(super) enum Item {
     Barrier(Done),
     /// A group that only vouches for those before it.
     Idle,
+    /// A new leader epoch.
+    Epoch(i32, Deliver),
 }
 
 impl Item {
@@ -109,7 +111,7 @@ impl Item {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Item::Append(append, _) => append.parts.iter().map(|part| part.batch.len()).sum(),
-            Item::Transact(_) | Item::Barrier(_) | Item::Idle => 0,
+            Item::Transact(_) | Item::Barrier(_) | Item::Idle | Item::Epoch(..) => 0,
         }
     }
 }

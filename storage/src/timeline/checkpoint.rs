@@ -30,7 +30,10 @@ impl Inner {
         let expired_before = core.last_time.saturating_sub(self.shared.options.producer_expiration_ms);
         // Publishing is held off, so that what is unseen is exactly what the visible state lacks.
         let turn = lock(&self.publishing);
-        let facts = core.pending.over(&self.tables.read_state());
+        let mut facts = self.tables.read_state().clone();
+        for effects in lock(&self.unseen).iter() {
+            effects.facts.iter().for_each(|fact| facts.apply(fact));
+        }
         drop(turn);
         let mut partitions = self.tables.all();
         partitions.sort_by_key(|partition| partition.id());
@@ -70,12 +73,15 @@ fn sequence_record(batch: &RememberedBatch) -> SequenceRecord {
 }
 
 fn tail_head(active: &LogFile) -> TailRecord {
-    let groups = active.groups().iter().map(|group| TailGroup {
-        lsn: group.lsn,
-        time: group.time,
-        position: u64::from(group.position),
-    });
-    TailRecord { first_lsn: active.first_lsn, position: active.bytes(), stretches: Vec::new(), groups: groups.collect() }
+    let groups = active.groups();
+    let groups =
+        groups.iter().map(|group| TailGroup { lsn: group.lsn, time: group.time, position: u64::from(group.position) });
+    TailRecord {
+        first_lsn: active.first_lsn,
+        position: active.bytes(),
+        stretches: Vec::new(),
+        groups: groups.collect(),
+    }
 }
 
 fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, active: &Arc<LogFile>) {
@@ -174,7 +180,8 @@ pub(super) fn restore_tail(tables: &Tables, tail: &TailRecord, log: &Arc<LogFile
         log.push_group(GroupMark { lsn: group.lsn, time: group.time, position }, tail.position);
     }
     for stretch in &tail.stretches {
-        let found = tables.get(stretch.partition).or_else(|| tables.retired.get(&stretch.partition).map(|p| Arc::clone(&p)));
+        let found =
+            tables.get(stretch.partition).or_else(|| tables.retired.get(&stretch.partition).map(|p| Arc::clone(&p)));
         let Some(partition) = found else { continue };
         let entries = with_running_max(stretch.batches.iter().map(entry));
         let end_offset = stretch.batches.last().map_or(0, |last| last.end_offset);

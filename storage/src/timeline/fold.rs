@@ -29,7 +29,7 @@ impl Fold<'_> {
         let log = self.logs.get(&group.log).cloned();
         if let Some(log) = &log {
             let position = u32::try_from(group.header.position).unwrap_or(u32::MAX);
-            let mark = GroupMark { lsn: group.header.lsn, time: group.header.time, position };
+            let mark = GroupMark { lsn: group.header.lsn, time: group.header.time_ms, position };
             log.push_group(mark, group.end());
         }
         for frame in &group.frames {
@@ -76,7 +76,7 @@ impl Fold<'_> {
         partition.set_log_end(end);
         if let Some(sequence) = Sequence::of(&batch) {
             let remembered = sequence.at(header.base_offset, -1);
-            self.producers.record(id, &sequence, remembered, group.header.time);
+            self.producers.record(id, &sequence, remembered, group.header.time_ms);
         }
         place(log, &partition, frame, &batch, end);
         Ok(())

@@ -107,8 +107,8 @@ pub(super) struct Group {
     pub on_written: Vec<super::writer::Answer>,
     /// To call when it is visible.
     pub on_visible: Vec<super::writer::Answer>,
-    /// Whether to write a group though it is empty.
-    pub idle: bool,
+    /// A frame without payload that is to be written.
+    pub marker: Option<FrameKind>,
 }
 
 impl Group {
@@ -121,7 +121,7 @@ impl Group {
             undo: Undo::default(),
             on_written: Vec::new(),
             on_visible: Vec::new(),
-            idle: false,
+            marker: None,
         }
     }
 
@@ -165,7 +165,7 @@ pub(super) fn encode(group: &Group, place: &Place) -> Encoded {
         position: place.position,
         lsn: group.lsn,
         time_ms: group.time,
-        durable: : place.durable_lsn,
+        durable: place.durable_lsn,
         bytes: u32::try_from(frames_bytes).unwrap_or(u32::MAX),
         frames: u32::try_from(group.drafts.len()).unwrap_or(u32::MAX),
         opening: place.opening,
@@ -175,7 +175,8 @@ pub(super) fn encode(group: &Group, place: &Place) -> Encoded {
     let crc = frame::crc_field(&encoded);
     let mut buffer = BytesMut::with_capacity(64 + group.drafts.len() * (64 + 16));
     buffer.extend_from_slice(&encoded);
-    let mut layout = Layout { buffer, cuts: Vec::new(), positions: Vec::new(), position: place.position + 64, chain: crc };
+    let mut layout =
+        Layout { buffer, cuts: Vec::new(), positions: Vec::new(), position: place.position + 64, chain: crc };
     for (index, draft) in group.drafts.iter().enumerate() {
         layout.push(group.lsn, u32::try_from(index).unwrap_or(u32::MAX), draft, place);
     }
@@ -186,7 +187,15 @@ pub(super) fn encode(group: &Group, place: &Place) -> Encoded {
     });
     let heads = heads.collect();
     let bytes = frame::HEADER_BYTES as u64 + frames_bytes;
-    Encoded { vouched: place.durable_lsn, crc, bytes, positions: layout.positions, heads, heads_buffer, cuts: layout.cuts }
+    Encoded {
+        vouched: place.durable_lsn,
+        crc,
+        bytes,
+        positions: layout.positions,
+        heads,
+        heads_buffer,
+        cuts: layout.cuts,
+    }
 }
 
 struct Layout {

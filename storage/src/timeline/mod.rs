@@ -6,16 +6,17 @@
 
 mod append;
 mod cache;
+mod checkpoint;
 mod fold;
 mod group;
+mod history;
 mod log_file;
+mod open;
 mod partition;
 mod producers;
 mod publish;
-mod open;
 pub mod recovery;
 mod sweep;
-mod checkpoint;
 mod tables;
 mod writer;
 
@@ -24,14 +25,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use bytes::Bytes;
 pub use append::{Ack, Append, AppendError, AppendPart, Appended};
+use bytes::Bytes;
 pub use cache::TailCache;
 pub use log_file::{GroupMark, LogFile};
-pub use partition::{Cached, Chunk, EpochStart, Partition, Pieces, Entry, VirtualSegment, Waiter, Wake};
+pub use partition::{Cached, Chunk, Entry, EpochStart, Partition, Pieces, VirtualSegment, Waiter, Wake};
 pub use producers::{Producer, Producers, RememberedBatch, Sequence};
 
-pub(crate) use partition::{LogStartMove, lock};
+pub(crate) use history::{History, Lease};
+pub(crate) use partition::lock;
 
 use crate::engine::Shared;
 use crate::error::{Error, Result};
@@ -60,7 +62,7 @@ pub(crate) struct Inner {
     pub(crate) tables: Tables,
     pub(crate) manifest: Mutex<Manifest>,
     /// What the writer works with; nothing where the log is damaged.
-    pub(crate) core: Mutex<Option<Core>>,
+    core: Mutex<Option<Core>>,
     /// Log files that ended and wait to be sealed, oldest first.
     pub(crate) unsealed: Mutex<Vec<Arc<LogFile>>>,
     /// Bytes written since the last checkpoint.
@@ -77,6 +79,7 @@ pub(crate) struct Inner {
     visible_time: AtomicI64,
     /// The durable LSN that the last group written says.
     vouched_lsn: AtomicU64,
+    pub(crate) history: Arc<History>,
     /// Why it takes no writes.
     damage: OnceLock<String>,
     /// Whether clients may have read what a crash took away.
@@ -122,6 +125,12 @@ impl Timeline {
     /// A partition, as far as its topic is visible.
     pub fn partition(&self, id: TopicPartition) -> Option<Arc<Partition>> {
         self.0.tables.get(id)
+    }
+
+    /// A partition as a view at `lsn` has it: also one whose topic was deleted later.
+    pub fn partition_at(&self, id: TopicPartition, lsn: Lsn) -> Option<Arc<Partition>> {
+        let retired = || self.0.tables.retired.get(&id).map(|entry| Arc::clone(entry.value()));
+        self.partition(id).or_else(retired).filter(|partition| partition.gone_at() > lsn)
     }
 
     /// Looks at the visible state. Short, and nothing is submitted inside.
@@ -208,7 +217,9 @@ impl Inner {
 
     /// Whether nothing is queued, being written, or written and unseen.
     fn is_quiet(&self) -> bool {
-        !self.scheduled.load(Ordering::Acquire) && lock(&self.queue).is_empty() && self.visible_lsn() == self.written_lsn()
+        !self.scheduled.load(Ordering::Acquire)
+            && lock(&self.queue).is_empty()
+            && self.visible_lsn() == self.written_lsn()
     }
 
     fn submit(self: &Arc<Self>, item: Item) {
@@ -257,6 +268,11 @@ impl Inner {
     /// Writes a group that vouches for what is synced, if no other has done so.
     pub(crate) fn mark_idle(self: &Arc<Self>) {
         self.submit(Item::Idle);
+    }
+
+    /// Begins a leader epoch: all that is appended from here on has it.
+    pub(crate) fn begin_epoch(self: &Arc<Self>, epoch: i32, done: impl FnOnce(Result<()>) + Send + 'static) {
+        self.submit(Item::Epoch(epoch, Box::new(done)));
     }
 
     /// The partition of an internal topic, which every timeline has.

@@ -4,7 +4,7 @@
 //! the writer. What recovery had to conclude (a torn tail that was cut, damage) is said in the log once, here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::checkpoint::{open_topics, restore_partitions, restore_producers, restore_tail};
@@ -14,7 +14,7 @@ use super::partition::lock;
 use super::publish::SyncTarget;
 use super::recovery::{Recovered, Recovery, Required, Resume, Start};
 use super::writer::Core;
-use super::{Inner, Producers, Tables, Timeline};
+use super::{History, Inner, Producers, Tables, Timeline};
 use crate::engine::{Shared, random_u64};
 use crate::error::{Error, Result};
 use crate::frame;
@@ -39,7 +39,7 @@ impl Timeline {
         if !shared.disk.exists(&TimelineDir::new(info.id).manifest())? {
             Self::create(shared, &info)?;
         }
-        Self::open_with(shared, &info, Durability::Fsync, Vec::new())
+        Self::open_with(shared, &info, Durability::Fsync, Vec::new(), History::new(Lsn::ZERO, []))
     }
 
     /// Opens a timeline that `system` names.
@@ -48,7 +48,11 @@ impl Timeline {
             let volume = state.volumes().find(|volume| volume.timeline == info.id);
             (durability_of(shared, volume), required_by(state, info.id))
         });
-        Self::open_with(shared, info, durability, required)
+        let history = system.state(|state| {
+            let pins = state.pins().filter(|pin| pin.timeline == info.id).map(|pin| pin.lsn);
+            History::new(state.floor(info.id).unwrap_or(Lsn::ZERO), pins)
+        });
+        Self::open_with(shared, info, durability, required, history)
     }
 
     /// Makes the files of a timeline. What an unfinished try left is replaced: nothing was ever appended to it.
@@ -66,7 +70,6 @@ impl Timeline {
             volume: info.volume.0,
             leader_epoch: info.leader_epoch,
         };
-        identity.write(&*shared.disk)?;
         Manifest::create(&shared.disk, &identity)?;
         shared.disk.sync_dir(dir.root())
     }
@@ -76,6 +79,7 @@ impl Timeline {
         info: &TimelineInfo,
         durability: Durability,
         required: Vec<Required>,
+        history: Arc<History>,
     ) -> Result<Self> {
         let identity = Identity::read(&*shared.disk, info.id)?;
         let mut manifest = Manifest::open(&shared.disk, &identity)?;
@@ -96,7 +100,7 @@ impl Timeline {
         report(info.id, &recovered);
         let Fold { producers, logs, .. } = fold;
         segment::load(shared, &manifest, &tables)?;
-        let found = Found { identity, tables, producers, logs, recovered };
+        let found = Found { identity, tables, producers, logs, recovered, history };
         found.build(shared, durability, manifest)
     }
 
@@ -107,8 +111,8 @@ impl Timeline {
         }
         self.0.sync_now()?;
         self.0.save()?;
-        let end = self.end_lsn();
-        lock(&self.0.manifest).append(&Edit::Closed { end })
+        let last = self.end_lsn();
+        lock(&self.0.manifest).append(&Edit::Closed { last })
     }
 }
 
@@ -118,8 +122,8 @@ fn durability_of(shared: &Shared, volume: Option<&Volume>) -> Durability {
 
 /// What in `system` builds on the log of a timeline.
 fn required_by(state: &State, id: TimelineId) -> Vec<Required> {
-    let pins = state.pins().filter(|pin| pin.view.0 == id);
-    let pins = pins.map(|pin| Required { lsn: pin.view.1, by: format!("the snapshot {:?}", pin.name) });
+    let pins = state.pins().filter(|pin| pin.timeline == id);
+    let pins = pins.map(|pin| Required { lsn: pin.lsn, by: format!("the snapshot {:?}", pin.name) });
     let floor = state.floor(id).map(|lsn| Required { lsn, by: "the history floor".to_owned() });
     pins.chain(floor).collect()
 }
@@ -200,6 +204,7 @@ struct Found {
     producers: Producers,
     logs: BTreeMap<Lsn, Arc<LogFile>>,
     recovered: Recovered,
+    history: Arc<History>,
 }
 
 impl Found {
@@ -217,8 +222,10 @@ impl Found {
             partition.publish(partition.log_end());
         }
         let active = core.as_ref().map(|core| Arc::clone(&core.active));
-        let sync = SyncTarget { file: active.as_ref().map(|active| Arc::clone(&active.file)), lsn: end, running: false };
-        let unsealed = self.logs.into_values().filter(|log| active.as_ref().is_none_or(|active| !Arc::ptr_eq(log, active)));
+        let sync =
+            SyncTarget { file: active.as_ref().map(|active| Arc::clone(&active.file)), lsn: end, running: false };
+        let unsealed =
+            self.logs.into_values().filter(|log| active.as_ref().is_none_or(|active| !Arc::ptr_eq(log, active)));
         let inner = Inner {
             id: self.identity.timeline,
             salt: self.identity.salt,
@@ -239,6 +246,7 @@ impl Found {
             visible_lsn: AtomicU64::new(end.0),
             visible_time: AtomicI64::new(self.recovered.last_time_ms),
             vouched_lsn: AtomicU64::new(end.0),
+            history: self.history,
             damage,
             may_have_lost,
         };

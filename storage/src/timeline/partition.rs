@@ -97,7 +97,7 @@ pub struct LogStartMove {
 #[derive(Default, Debug)]
 pub struct Pieces {
     /// In sealed files, by offset.
-    pub sealed: Vec<Stretch>,
+    pub(crate) sealed: Vec<Stretch>,
     /// In unsealed log files, by offset.
     pub tail: Vec<Chunk>,
     /// The newest batches.
@@ -418,7 +418,12 @@ mod tests {
     fn counter() -> (Arc<AtomicUsize>, Wake) {
         let calls = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&calls);
-        (calls, Arc::new(move || drop(seen.fetch_add(1, Ordering::SeqCst))))
+        (
+            calls,
+            Arc::new(move || {
+                seen.fetch_add(1, Ordering::SeqCst);
+            }),
+        )
     }
 
     #[test]

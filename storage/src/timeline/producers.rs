@@ -11,7 +11,7 @@ use crate::batch::BatchHeader;
 use crate::units::TopicPartition;
 
 /// How many batches a producer may have in flight to one partition, and so how many are remembered.
-pub const BATCHES_MAX: usize = 5;
+const BATCHES_MAX: usize = 5;
 
 /// The idempotent part of a batch header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,7 +146,13 @@ impl Producers {
 
     /// Remembers a batch that is written or about to be, and returns what was known before, for [`Producers::restore`] when the write fails. The
     /// same function serves the writer and recovery.
-    pub fn record(&mut self, partition: TopicPartition, sequence: &Sequence, batch: RememberedBatch, time: i64) -> Option<Producer> {
+    pub fn record(
+        &mut self,
+        partition: TopicPartition,
+        sequence: &Sequence,
+        batch: RememberedBatch,
+        time: i64,
+    ) -> Option<Producer> {
         let of = self.by_partition.entry(partition).or_default();
         let before = of.get(&sequence.producer_id).copied();
         let mut producer =

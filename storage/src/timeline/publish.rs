@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Inner;
 use super::group::Group;
 use super::log_file::LogFile;
 use super::partition::{Partition, lock};
 use super::writer::Answer;
-use super::Inner;
 use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::state::{Durability, Fact};

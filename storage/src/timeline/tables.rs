@@ -62,7 +62,10 @@ impl Tables {
     /// Every partition, also those kept for views of the past.
     pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
         let tables = [&self.partitions, &self.retired];
-        tables.into_iter().flat_map(|table| table.iter().map(|entry| Arc::clone(entry.value())).collect::<Vec<_>>()).collect()
+        tables
+            .into_iter()
+            .flat_map(|table| table.iter().map(|entry| Arc::clone(entry.value())).collect::<Vec<_>>())
+            .collect()
     }
 
     /// The policy of a topic.
@@ -123,7 +126,8 @@ impl Tables {
         }
     }
 
-    fn partitions_of(&self, topic: &Topic) -> Vec<Arc<Partition>> {
+    /// The partitions of a topic.
+    pub(crate) fn partitions_of(&self, topic: &Topic) -> Vec<Arc<Partition>> {
         (0..topic.partitions).filter_map(|index| self.get(TopicPartition::new(topic.number, index))).collect()
     }
 }

@@ -4,16 +4,15 @@
 //! groups never falls; a group is in the file whole or not at all; its effects are queued before anything is answered.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use super::Inner;
 use super::append::{Ack, Append, AppendDone, AppendError, AppendPart, Appended, Deliver, Done, Item};
 use super::cache_entry;
 use super::group::{self, Draft, Encoded, Group, Head, Place};
 use super::log_file::{GroupMark, LogFile};
-use super::partition::{Partition, Entry, VirtualSegment};
+use super::partition::{Entry, Partition, VirtualSegment};
 use super::producers::{Producers, Verdict};
 use super::publish::Effects;
-use super::Inner;
 use crate::batch::{BatchHeader, TimestampType};
 use crate::error::{Error, Result};
 use crate::frame::{self, FrameKind};
@@ -71,23 +70,23 @@ impl Answer {
 
 impl Core {
     /// Runs items as one group.
-    pub(super) fn process(&mut self, timeline: &Inner, items: Vec<Item>) {
+    pub(super) fn process(&mut self, timeline: &Arc<Inner>, items: Vec<Item>) {
         self.pending.retire(timeline.visible_lsn());
         let time = timeline.shared.now().max(self.last_time);
         let mut group = Group::new(self.next_lsn, time);
         for item in items {
             self.decide(timeline, &mut group, item);
         }
-        if group.drafts.is_empty() && group.facts.is_empty() && !group.idle {
+        if group.drafts.is_empty() && group.facts.is_empty() && group.marker.is_none() {
             return timeline.settle(group);
         }
         match self.write(timeline, &mut group) {
             Ok(encoded) => self.written(timeline, group, &encoded),
-            Err(error) => self.refused(group, &error),
+            Err(error) => self.refused(timeline, group, &error),
         }
     }
 
-    fn decide(&mut self, timeline: &Inner, group: &mut Group, item: Item) {
+    fn decide(&mut self, timeline: &Arc<Inner>, group: &mut Group, item: Item) {
         match item {
             Item::Append(append, done) => self.decide_append(timeline, group, append, done),
             Item::Transact(decide) => {
@@ -104,11 +103,16 @@ impl Core {
                 }
             }
             Item::Barrier(done) => group.on_visible.push(Answer::Done(done)),
-            Item::Idle => group.idle = true,
+            Item::Idle => group.marker = Some(FrameKind::Idle),
+            Item::Epoch(epoch, done) => {
+                timeline.tables.begin_epoch(epoch);
+                group.marker = Some(FrameKind::Epoch);
+                group.on_visible.push(Answer::Deliver(done));
+            }
         }
     }
 
-    fn decide_append(&mut self, timeline: &Inner, group: &mut Group, append: Append, done: AppendDone) {
+    fn decide_append(&mut self, timeline: &Arc<Inner>, group: &mut Group, append: Append, done: AppendDone) {
         let full = timeline.shared.space.refused();
         let results = append.parts.into_iter().map(|part| match &full {
             Some(why) => Err(AppendError::Storage(Error::Full(why.clone()))),
@@ -121,7 +125,12 @@ impl Core {
         }
     }
 
-    fn decide_part(&mut self, timeline: &Inner, group: &mut Group, part: AppendPart) -> Result<Appended, AppendError> {
+    fn decide_part(
+        &mut self,
+        timeline: &Arc<Inner>,
+        group: &mut Group,
+        part: AppendPart,
+    ) -> Result<Appended, AppendError> {
         let partition = &part.partition;
         if partition.is_closed() {
             return Err(AppendError::UnknownPartition);
@@ -150,9 +159,9 @@ impl Core {
         }
         group.undo.ends.push((Arc::clone(partition), base_offset));
         let draft = record_draft(part, base_offset, timeline.leader_epoch(), append_time);
-        let end = base_offset.checked_add(i64::from(draft.offsets)).ok_or_else(|| {
-            AppendError::Storage(Error::Invalid("the partition has used up its offsets".to_owned()))
-        })?;
+        let end = base_offset
+            .checked_add(i64::from(draft.offsets))
+            .ok_or_else(|| AppendError::Storage(Error::Invalid("the partition has used up its offsets".to_owned())))?;
         if let Some(partition) = &draft.partition {
             partition.set_log_end(end);
         }
@@ -160,17 +169,24 @@ impl Core {
         Ok(Appended { base_offset, append_time, log_start })
     }
 
-    fn write(&mut self, timeline: &Inner, group: &mut Group) -> Result<Encoded> {
+    fn write(&mut self, timeline: &Arc<Inner>, group: &mut Group) -> Result<Encoded> {
         for batch in payload::encode(&group.facts, group.time)? {
             let id = TopicPartition::new(batch.topic, 0);
             let partition = timeline.internal_partition(id)?;
             let base_offset = partition.log_end();
             group.undo.ends.push((Arc::clone(&partition), base_offset));
             partition.set_log_end(base_offset + i64::from(batch.records));
-            group.drafts.push(fact_draft(partition, batch.payload, batch.records, base_offset, timeline.leader_epoch(), group.time));
+            group.drafts.push(fact_draft(
+                partition,
+                batch.payload,
+                batch.records,
+                base_offset,
+                timeline.leader_epoch(),
+                group.time,
+            ));
         }
-        if group.idle && group.drafts.is_empty() {
-            group.drafts.push(marker(FrameKind::Idle, group.time));
+        if let Some(kind) = group.marker {
+            group.drafts.push(marker(kind, group.time));
         }
         // In recovery facts come back topic by topic: they are folded in that order here, too.
         group.facts.sort_by_key(Fact::topic);
@@ -200,7 +216,7 @@ impl Core {
     }
 
     /// Ends the active file and begins the next: the old one is synced to its end before the next is named, and named before it gets a frame.
-    fn roll(&mut self, timeline: &Inner) -> Result<()> {
+    fn roll(&mut self, timeline: &Arc<Inner>) -> Result<()> {
         if let Err(error) = self.active.file.sync_data() {
             timeline.shared.fail(&format!("a sync failed: {error}"));
             return Err(error);
@@ -217,12 +233,13 @@ impl Core {
         Ok(())
     }
 
-    fn written(&mut self, timeline: &Inner, group: Group, encoded: &Encoded) {
+    fn written(&mut self, timeline: &Arc<Inner>, group: Group, encoded: &Encoded) {
         let position = self.active.bytes();
         self.chain = encoded.crc;
         self.next_lsn = group.lsn.next();
         self.last_time = group.time;
-        let mark = GroupMark { lsn: group.lsn, time: group.time, position: u32::try_from(position).unwrap_or(u32::MAX) };
+        let mark =
+            GroupMark { lsn: group.lsn, time: group.time, position: u32::try_from(position).unwrap_or(u32::MAX) };
         self.active.push_group(mark, position + encoded.bytes);
         self.index(timeline, &group, encoded);
         for fact in &group.facts {
@@ -232,14 +249,20 @@ impl Core {
             let end = draft.base_offset + i64::from(draft.offsets);
             draft.partition.map(|partition| (partition, end))
         });
-        let effects = Effects { lsn: group.lsn, time: group.time, ends: ends.collect(), facts: group.facts, answers: group.on_visible };
+        let effects = Effects {
+            lsn: group.lsn,
+            time: group.time,
+            ends: ends.collect(),
+            facts: group.facts,
+            answers: group.on_visible,
+        };
         timeline.written(effects, &self.active, encoded.bytes, encoded.vouched);
         for answer in group.on_written {
             answer.succeed();
         }
     }
 
-    fn index(&self, timeline: &Inner, group: &Group, encoded: &Encoded) {
+    fn index(&self, timeline: &Arc<Inner>, group: &Group, encoded: &Encoded) {
         let mut cached = Vec::with_capacity(group.drafts.len());
         for ((draft, position), head) in group.drafts.iter().zip(&encoded.positions).zip(&encoded.heads) {
             let Some(partition) = &draft.partition else { continue };
@@ -251,10 +274,13 @@ impl Core {
         timeline.shared.cache.insert(cached);
     }
 
-    fn refused(&mut self, group: Group, error: &Error) {
+    fn refused(&mut self, timeline: &Inner, group: Group, error: &Error) {
         self.pending.refuse(group.lsn);
         group.undo.take_back(&mut self.producers);
         tracing::warn!(%error, "a group was refused");
+        if matches!(error, Error::Full(_)) {
+            timeline.shared.space.found_full();
+        }
         for answer in group.on_written.into_iter().chain(group.on_visible) {
             answer.fail(error);
         }
@@ -311,7 +337,14 @@ fn placed(header: &BatchHeader, base_offset: i64, epoch: i32) -> [u8; frame::BAT
     head
 }
 
-fn fact_draft(partition: Arc<Partition>, payload: bytes::Bytes, records: u32, base_offset: i64, epoch: i32, time: i64) -> Draft {
+fn fact_draft(
+    partition: Arc<Partition>,
+    payload: bytes::Bytes,
+    records: u32,
+    base_offset: i64,
+    epoch: i32,
+    time: i64,
+) -> Draft {
     let mut head = [0; 16];
     head[..8].copy_from_slice(&base_offset.to_be_bytes());
     head[8..12].copy_from_slice(&payload[8..12]);

@@ -13,14 +13,15 @@ use bytes::Bytes;
 pub use time::Found;
 
 use crate::error::{Error, Result};
-use crate::timeline::{Partition, Timeline};
+use crate::timeline::{Lease, Partition, Timeline};
 use crate::units::{Lsn, TopicPartition};
 
 /// A timeline as of an LSN, or live.
 #[derive(Clone, Debug)]
 pub struct View {
     timeline: Timeline,
-    at: Option<Lsn>,
+    /// What keeps a view of the past.
+    at: Option<Arc<Lease>>,
 }
 
 /// The ends of a partition in a view.
@@ -68,18 +69,15 @@ impl Timeline {
         if lsn > newest {
             return Err(Error::Invalid(format!("LSN {lsn} is in the future: the newest is {newest}")));
         }
-        let floor = self.floor();
-        if lsn < floor && !self.is_pinned(lsn) {
-            return Err(Error::Invalid(format!("LSN {lsn} is no longer kept: the oldest that can be had is {floor}")));
-        }
-        Ok(View { timeline: self.clone(), at: Some(lsn) })
+        let lease = self.0.history.lease(lsn)?;
+        Ok(View { timeline: self.clone(), at: Some(Arc::new(lease)) })
     }
 }
 
 impl View {
     /// The LSN it stands at.
     pub fn lsn(&self) -> Lsn {
-        self.at.unwrap_or_else(|| self.timeline.visible_lsn())
+        self.at.as_ref().map_or_else(|| self.timeline.visible_lsn(), |lease| lease.lsn())
     }
 
     /// Where a partition begins and ends in this view; `None` if it is not there. For a view of the past this may read an index.
@@ -146,16 +144,16 @@ impl View {
     }
 
     fn partition(&self, id: TopicPartition) -> Option<Arc<Partition>> {
-        match self.at {
+        match &self.at {
             None => self.timeline.partition(id),
-            Some(lsn) => self.timeline.partition_at(id, lsn),
+            Some(lease) => self.timeline.partition_at(id, lease.lsn()),
         }
     }
 
     fn bounds_of(&self, partition: &Partition) -> Result<Bounds> {
-        match self.at {
+        match &self.at {
             None => Ok(live_bounds(partition)),
-            Some(lsn) => past_bounds(partition, lsn),
+            Some(lease) => past_bounds(partition, lease.lsn()),
         }
     }
 }

@@ -37,13 +37,16 @@ impl View {
         let mut from = bounds.log_start;
         while from < bounds.high_watermark {
             let Some(candidate) = candidate(partition, from, time)? else { return Ok(None) };
-            let found = candidate.each_batch(|batch| {
-                batch.first_at_or_after(time, bounds.log_start, most).ok().flatten()
-            })?;
+            let found =
+                candidate.each_batch(|batch| batch.first_at_or_after(time, bounds.log_start, most).ok().flatten())?;
             if let Some(record) = found {
                 let visible = record.offset < bounds.high_watermark;
                 let leader_epoch = self.epoch_of(partition, record.offset);
-                return Ok(visible.then_some(Found { offset: record.offset, timestamp: record.timestamp, leader_epoch }));
+                return Ok(visible.then_some(Found {
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    leader_epoch,
+                }));
             }
             from = candidate.next.max(from + 1);
         }
@@ -142,7 +145,10 @@ fn candidate(partition: &Partition, from: i64, time: i64) -> Result<Option<Candi
                     let at = first_reaching(&chunk.entries, from, time)?;
                     Some(in_list(Arc::clone(&chunk.log.file), &chunk.entries, at, chunk.end_offset))
                 });
-                return Ok({ let mut found = found; found.next() });
+                return Ok({
+                    let mut found = found;
+                    found.next()
+                });
             }
         }
     };

@@ -1,0 +1,142 @@
+//! How far back a timeline's past reaches, and what keeps single views of it.
+//!
+//! Invariants: the floor only rises, in two steps under one short lock: it is *planned* (nothing new may be pinned below it), and becomes *durable* by its
+//! fact in `system`; bytes go only for a durable floor, with the pins read after the plan. A pin counts from before its fact is written until the fact of
+//! its deletion is durable. Below the planned floor a pin is admitted only where one of the same view exists.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::partition::lock;
+use crate::error::{Error, Result};
+use crate::units::Lsn;
+
+/// The floor and the pins of a timeline.
+#[derive(Debug)]
+pub(crate) struct History(Mutex<Kept>);
+
+#[derive(Default, Debug)]
+struct Kept {
+    planned: Lsn,
+    durable: Lsn,
+    /// How many pins and leases there are at an LSN.
+    pins: BTreeMap<Lsn, usize>,
+}
+
+/// What is needed beside the live view: single views, and all from the floor on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Needed {
+    /// LSNs of single views, in order.
+    pub(crate) pins: Vec<Lsn>,
+    /// The floor.
+    pub(crate) floor: Lsn,
+}
+
+/// Keeps one view readable until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    history: Arc<History>,
+    lsn: Lsn,
+}
+
+impl History {
+    /// With the floor and the pins that `system` has.
+    pub(crate) fn new(floor: Lsn, pins: impl IntoIterator<Item = Lsn>) -> Arc<Self> {
+        let mut kept = Kept { planned: floor, durable: floor, pins: BTreeMap::new() };
+        for lsn in pins {
+            *kept.pins.entry(lsn).or_default() += 1;
+        }
+        Arc::new(Self(Mutex::new(kept)))
+    }
+
+    /// The oldest LSN that can still be had.
+    pub(crate) fn floor(&self) -> Lsn {
+        lock(&self.0).planned
+    }
+
+    /// Keeps the view at an LSN.
+    pub(crate) fn lease(self: &Arc<Self>, lsn: Lsn) -> Result<Lease> {
+        let mut kept = lock(&self.0);
+        let floor = kept.planned;
+        if lsn < floor && !kept.pins.contains_key(&lsn) {
+            let why = format!("LSN {lsn} is no longer kept: the oldest that can be had is {floor}");
+            return Err(Error::Invalid(why));
+        }
+        *kept.pins.entry(lsn).or_default() += 1;
+        Ok(Lease { history: Arc::clone(self), lsn })
+    }
+
+    /// Plans a higher floor; a lower one changes nothing. Returns the plan.
+    pub(crate) fn plan(&self, floor: Lsn) -> Lsn {
+        let mut kept = lock(&self.0);
+        kept.planned = kept.planned.max(floor);
+        kept.planned
+    }
+
+    /// The fact of a planned floor is durable.
+    pub(crate) fn settle(&self, floor: Lsn) {
+        let mut kept = lock(&self.0);
+        kept.durable = kept.durable.max(floor);
+    }
+
+    /// What the durable floor and the pins of this moment need.
+    pub(crate) fn needed(&self) -> Needed {
+        let kept = lock(&self.0);
+        Needed { pins: kept.pins.keys().copied().collect(), floor: kept.durable }
+    }
+}
+
+impl Needed {
+    /// Whether a view other than the live one sees what is visible in `[from, until)`.
+    pub(crate) fn sees(&self, from: Lsn, until: Lsn) -> bool {
+        let pin = self.pins.partition_point(|pin| *pin < from);
+        until > self.floor || self.pins.get(pin).is_some_and(|pin| *pin < until)
+    }
+}
+
+impl Lease {
+    /// The LSN of the view.
+    pub(crate) fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut kept = lock(&self.history.0);
+        if let Some(count) = kept.pins.get_mut(&self.lsn) {
+            *count -= 1;
+            if *count == 0 {
+                kept.pins.remove(&self.lsn);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_a_planned_floor_only_views_that_are_pinned_can_be_pinned() {
+        let history = History::new(Lsn(0), [Lsn(3)]);
+        let early = history.lease(Lsn(5)).expect("above the floor");
+        history.plan(Lsn(10));
+        assert!(history.lease(Lsn(7)).is_err());
+        assert!(history.lease(Lsn(5)).is_ok() && history.lease(Lsn(3)).is_ok());
+        drop(early);
+        assert!(history.lease(Lsn(5)).is_err());
+    }
+
+    #[test]
+    fn need_is_an_interval_for_pins_and_all_above_a_durable_floor() {
+        let history = History::new(Lsn(0), [Lsn(5)]);
+        history.plan(Lsn(20));
+        assert!(history.needed().sees(Lsn(1), Lsn(2)), "the floor is not durable yet");
+        history.settle(Lsn(20));
+        let needed = history.needed();
+        assert!(needed.sees(Lsn(4), Lsn(6)) && needed.sees(Lsn(5), Lsn(6)));
+        assert!(!needed.sees(Lsn(6), Lsn(9)) && !needed.sees(Lsn(1), Lsn(5)));
+        assert!(needed.sees(Lsn(6), Lsn(21)) && !needed.sees(Lsn(6), Lsn(20)));
+    }
+}

@@ -1,0 +1,112 @@
+//! The engine through its front door: append, read, decide, reopen.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+
+use bytes::Bytes;
+use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, check};
+use millpond_storage::disk::RealDisk;
+use millpond_storage::state::{Change, Fact, Numbers, Topic, TopicName};
+use millpond_storage::{
+    Ack, Append, AppendPart, Appended, DEFAULT_VOLUME, Engine, Error, Fetched, Options, Read, Timeline, TopicNumber,
+    TopicPartition,
+};
+
+const RULES: Rules = Rules {
+    now_ms: 0,
+    timestamp_type: TimestampType::Create,
+    timestamp_before_max_ms: i64::MAX,
+    timestamp_after_max_ms: i64::MAX,
+    keys_required: false,
+    zstd_allowed: true,
+    every_record: true,
+    batch_bytes_max: 1 << 20,
+    plain_bytes_max: 1 << 20,
+};
+
+fn options(dir: &std::path::Path) -> Options {
+    let disk = Arc::new(RealDisk::new(dir));
+    Options { background: false, free_floor_bytes: 0, ballast_bytes: 0, ..Options::new(disk) }
+}
+
+fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
+    let (sender, receiver) = mpsc::channel();
+    submit(Box::new(move |outcome| sender.send(outcome).expect("the test waits")));
+    receiver.recv().expect("the engine answers")
+}
+
+fn create_topic(engine: &Engine, name: &str, partitions: u32) -> TopicNumber {
+    let number = wait(|done| engine.system().transact(|txn| txn.take(Numbers::Topic, 1), done)).expect("durable");
+    let number = TopicNumber(u32::try_from(number.expect("numbers are left")).expect("small"));
+    let timeline = timeline(engine);
+    let name = TopicName::new("default", name);
+    let topic = Topic { name, number, partitions, created: 0, internal: false, settings: BTreeMap::new() };
+    wait(|done| timeline.transact(move |txn| txn.put(Fact::Topic(Change::Put(topic))), done)).expect("durable");
+    number
+}
+
+fn timeline(engine: &Engine) -> Timeline {
+    engine.volume(DEFAULT_VOLUME).expect("every engine has it").1
+}
+
+fn part(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> AppendPart {
+    let mut builder = BatchBuilder::new();
+    for value in values {
+        builder
+            .append(&NewRecord { value: Some(value.as_bytes()), timestamp: 7, ..NewRecord::default() })
+            .expect("fits");
+    }
+    let batch = Bytes::from(builder.build().expect("a batch"));
+    let checked = check(&batch, &RULES).expect("sound");
+    AppendPart { partition: timeline.partition(id).expect("it exists"), batch, checked, stamp: false }
+}
+
+fn append(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> Appended {
+    let append = Append { parts: vec![part(timeline, id, values)], ack: Ack::Visible };
+    let mut results = wait(|done| timeline.append(append, done));
+    results.pop().expect("one part").expect("appended")
+}
+
+fn read(timeline: &Timeline, id: TopicPartition, from: i64) -> Result<Fetched, Error> {
+    let read = Read { partition: id, from, max_bytes: 1 << 20, at_least_one: true };
+    wait(|done| timeline.live().read(read, done))
+}
+
+fn values(fetched: &Fetched) -> Vec<String> {
+    let bytes = fetched.pieces.concat();
+    let mut values = Vec::new();
+    for batch in millpond_storage::batch::BatchIter::new(&bytes) {
+        let each = |record: millpond_storage::batch::Record<'_>| {
+            values.push(format!("{}:{}", record.offset, String::from_utf8_lossy(record.value.unwrap_or_default())));
+        };
+        batch.expect("sound").for_each_record(1 << 20, each).expect("readable");
+    }
+    values
+}
+
+#[test]
+fn what_is_appended_is_read_from_the_cache_and_after_a_restart_from_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = Engine::open(options(dir.path())).expect("it opens");
+    let id = TopicPartition::new(create_topic(&engine, "trades", 2), 1);
+    let log = timeline(&engine);
+    assert_eq!(append(&log, id, &["a", "b"]).base_offset, 0);
+    assert_eq!(append(&log, id, &["c"]).base_offset, 2);
+    let all = ["0:a", "1:b", "2:c"];
+    assert_eq!(values(&read(&log, id, 0).expect("in range")), all);
+    engine.close().expect("it closes");
+    drop((engine, log));
+
+    let engine = Engine::open(options(dir.path())).expect("it opens again");
+    let log = timeline(&engine);
+    assert_eq!(values(&read(&log, id, 0).expect("in range")), all);
+    assert_eq!(append(&log, id, &["d"]).base_offset, 3);
+    assert!(matches!(read(&log, id, 9), Err(Error::OutOfRange { offset: 9, log_start: 0, high_watermark: 4 })));
+}
+
+#[test]
+fn a_second_engine_is_refused_the_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let _held = Engine::open(options(dir.path())).expect("it opens");
+    assert!(matches!(Engine::open(options(dir.path())), Err(Error::Locked { .. })));
+}
