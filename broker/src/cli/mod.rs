@@ -14,7 +14,8 @@ pub mod topic;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::{Shell, generate};
 
 use failure::Failure;
 use group::GroupArgs;
@@ -43,6 +44,11 @@ enum Command {
     Topic(TopicArgs),
     /// List and describe consumer groups
     Group(GroupArgs),
+    /// Print the completions for a shell, to be sourced or put where it looks for them
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// Runs what the command line says.
@@ -62,7 +68,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args),
         Command::Topic(args) => block_on(args.run()),
         Command::Group(args) => block_on(args.run()),
+        Command::Completions { shell } => completions(shell),
     }
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    generate(shell, &mut Cli::command(), "millpond", &mut script);
+    Ok(output::print(&String::from_utf8(script)?)?)
 }
 
 /// Runs a command that speaks to a broker: one thread does.
@@ -72,8 +85,6 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
