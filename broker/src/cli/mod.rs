@@ -4,6 +4,8 @@
 //! exit code is 1 (2 where the command line itself is wrong).
 #![expect(clippy::print_stderr, reason = "this is where failures are told to people")]
 
+pub mod brokers;
+pub mod calendar;
 pub mod demo;
 pub mod failure;
 pub mod group;
@@ -14,9 +16,9 @@ pub mod topic;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::{Shell, generate};
+use clap::{Parser, Subcommand};
 
+use demo::DemoArgs;
 use failure::Failure;
 use group::GroupArgs;
 use serve::ServeArgs;
@@ -44,11 +46,8 @@ enum Command {
     Topic(TopicArgs),
     /// List and describe consumer groups
     Group(GroupArgs),
-    /// Print the completions for a shell, to be sourced or put where it looks for them
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    /// Make data to try things with, and write it to a broker
+    Demo(DemoArgs),
 }
 
 /// Runs what the command line says.
@@ -68,14 +67,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args),
         Command::Topic(args) => block_on(args.run()),
         Command::Group(args) => block_on(args.run()),
-        Command::Completions { shell } => completions(shell),
+        Command::Demo(args) => demo::run(&args),
     }
-}
-
-fn completions(shell: Shell) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    generate(shell, &mut Cli::command(), "millpond", &mut script);
-    Ok(output::print(&String::from_utf8(script)?)?)
 }
 
 /// Runs a command that speaks to a broker: one thread does.
@@ -85,6 +78,8 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

@@ -17,4 +17,4 @@ pub use error::{ClientError, ErrorCode, Result};
 pub use producer::{Acks, Delivery, Idempotence, Producer, ProducerOptions, ProducerTopic};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,5 +2,5 @@
 
 mod cluster;
 mod consumer;
-mod fake;
+pub(crate) mod fake;
 mod producer;

@@ -140,6 +140,16 @@ impl Symbol {
         trimmed(&self.0[..6])
     }
 
+    /// Appends the key of a record about it: root, and behind a space the suffix, as the TAQ files with `|` between fields
+    /// write a symbol.
+    pub fn write_key(&self, out: &mut String) {
+        out.push_str(self.root());
+        if !self.suffix().is_empty() {
+            out.push(' ');
+            out.push_str(self.suffix());
+        }
+    }
+
     /// The suffix, without its padding; mostly empty.
     pub fn suffix(&self) -> &str {
         trimmed(&self.0[6..])
@@ -152,9 +162,11 @@ fn trimmed(bytes: &[u8]) -> &str {
 }
 
 impl fmt::Display for Symbol {
-    /// Root and suffix with a space between, as the TAQ files with `|` between fields write them. This is the record's key.
+    /// As in the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.suffix().is_empty() { f.pad(self.root()) } else { f.pad(&format!("{} {}", self.root(), self.suffix())) }
+        let mut key = String::with_capacity(16);
+        self.write_key(&mut key);
+        f.pad(&key)
     }
 }
 
