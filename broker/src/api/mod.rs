@@ -44,7 +44,7 @@ use crate::metrics::{ApiMetrics, Metrics, Stage};
 /// Every API that is served.
 pub static SERVED: Table = Table::new(&[
     //
-    Row::of::<ApiVersions>(),
+    Row::of::<api_versions::ApiVersions>(),
 ]);
 
 /// One Kafka API.

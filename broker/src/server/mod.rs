@@ -29,6 +29,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -153,7 +154,9 @@ impl Door {
     }
 
     fn connection(&self, stream: &TcpStream, peer: SocketAddr) -> io::Result<Arc<Connection>> {
+        // Answers are whole when they are written; and a client that vanished is found out, as in Kafka.
         stream.set_nodelay(true)?;
+        SockRef::from(stream).set_keepalive(true)?;
         let reached = stream.local_addr()?;
         let reached = || Advertised { host: reached.ip().to_canonical().to_string(), port: reached.port() };
         Ok(Arc::new(Connection {

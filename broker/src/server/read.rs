@@ -130,3 +130,85 @@ impl<'a> Frames<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Poll;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::limits::Limits;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (client, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_claimed_length_reserves_nothing_until_the_bytes_arrive() {
+        let (mut client, mut server) = pair().await;
+        let (limits, unsent) = (Limits::default(), AtomicUsize::new(0));
+        let lane = Lane::new(&limits, &unsent);
+        let mut frames = Frames::new(server.split().0, &lane, 100 << 20);
+        client.write_all(&(100_i32 << 20).to_be_bytes()).await.unwrap();
+        client.write_all(&[0; 8]).await.unwrap();
+        let announced = frames.announced().await.unwrap();
+        assert_eq!(announced.size, 100 << 20);
+        assert!(frames.buffer.capacity() <= BUFFER_MIN);
+
+        let sent = 3 << 20;
+        let sending = tokio::spawn(async move {
+            client.write_all(&vec![0; sent]).await.unwrap();
+            client
+        });
+        while frames.buffer.len() < sent {
+            {
+                let mut frame = pin!(frames.frame(announced));
+                assert!(poll_fn(|cx| Poll::Ready(frame.as_mut().poll(cx).is_pending())).await);
+            }
+            let (len, capacity) = (frames.buffer.len(), frames.buffer.capacity());
+            assert!(capacity <= 2 * len + BUFFER_MAX, "{capacity} bytes for {len}");
+            tokio::task::yield_now().await;
+        }
+        drop(sending.await.unwrap());
+        assert!(matches!(frames.frame(announced).await, Err(Broken::Closed)));
+    }
+
+    #[tokio::test]
+    async fn frames_are_slices_of_what_was_read() {
+        let (mut client, mut server) = pair().await;
+        let (limits, unsent) = (Limits::default(), AtomicUsize::new(0));
+        let lane = Lane::new(&limits, &unsent);
+        let mut frames = Frames::new(server.split().0, &lane, 100 << 20);
+        let mut sent = Vec::new();
+        for number in 0..5_u8 {
+            sent.extend([0, 0, 0, 10]);
+            sent.extend([number; 10]);
+        }
+        client.write_all(&sent).await.unwrap();
+        let mut before = None;
+        for number in 0..5 {
+            let announced = frames.announced().await.unwrap();
+            let frame = frames.frame(announced).await.unwrap();
+            assert_eq!(frame, [number; 10][..]);
+            let at = frame.as_ptr().addr();
+            assert!(before.is_none_or(|before| at - before == 14), "a frame was copied");
+            before = Some(at);
+        }
+        // A client of large frames gets room for one at once, and one of small frames no longer.
+        for (size, expected) in [(70_000, 70_004 + SLACK), (10, BUFFER_MIN)] {
+            let mut frame = u32::try_from(size).unwrap().to_be_bytes().to_vec();
+            frame.resize(4 + size, 0);
+            client.write_all(&frame).await.unwrap();
+            let announced = frames.announced().await.unwrap();
+            assert_eq!(frames.frame(announced).await.unwrap().len(), size);
+            assert_eq!(frames.expected, expected);
+        }
+    }
+}

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use tokio::io::AsyncWriteExt;
+use tokio::io::AsyncWrite;
 use tokio::net::tcp::WriteHalf;
 
 use super::lane::{Lane, Queued};
@@ -121,12 +122,7 @@ impl<'a> Answers<'a> {
         }
         self.lane.writing();
         while !self.segments.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SEGMENTS_MAX];
-            let count = self.segments.len().min(SEGMENTS_MAX);
-            for (slice, segment) in slices.iter_mut().zip(&self.segments) {
-                *slice = IoSlice::new(segment);
-            }
-            let written = self.socket.write_vectored(&slices[..count]).await?;
+            let written = poll_fn(|cx| poll_write(&mut self.socket, &self.segments, cx)).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -153,4 +149,15 @@ impl<'a> Answers<'a> {
             self.segments.pop_front();
         }
     }
+}
+
+/// Hands the first segments to the socket. (A function of its own, so that a connection that waits does not hold the
+/// array.)
+fn poll_write(socket: &mut WriteHalf<'_>, segments: &VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SEGMENTS_MAX];
+    for (slice, segment) in slices.iter_mut().zip(segments) {
+        *slice = IoSlice::new(segment);
+    }
+    let count = segments.len().min(SEGMENTS_MAX);
+    Pin::new(socket).poll_write_vectored(cx, &slices[..count])
 }

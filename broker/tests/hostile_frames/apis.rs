@@ -1,6 +1,6 @@
 //! Every request that has a schema: with its codec, and with a handler that does nothing.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, Encodable, Message, Request, VersionRange};
 use millpond::api::schema::Schema;
@@ -15,6 +15,8 @@ pub(crate) struct Codec {
     pub(crate) decode: fn(Bytes, i16) -> bool,
     /// An empty request.
     pub(crate) empty: fn(i16) -> Vec<u8>,
+    /// Encodes an empty response and decodes it again.
+    pub(crate) respond: fn(i16) -> Result<(), String>,
 }
 
 /// What the codec makes of a body.
@@ -32,12 +34,19 @@ impl std::fmt::Debug for Codec {
 }
 
 impl Codec {
-    const fn of<R: Request + Default>() -> Self {
+    const fn of<R: Request<Response: Default> + Default>() -> Self {
         let schema = Schema::of(R::KEY);
         let VersionRange { min, max } = <R as Message>::VERSIONS;
         let min = if min > schema.min { min } else { schema.min };
         let max = if max < schema.max { max } else { schema.max };
-        Self { schema, versions: VersionRange { min, max }, again: again::<R>, decode: decode::<R>, empty: empty::<R> }
+        Self {
+            schema,
+            versions: VersionRange { min, max },
+            again: again::<R>,
+            decode: decode::<R>,
+            empty: empty::<R>,
+            respond: respond::<R>,
+        }
     }
 
     pub(crate) fn versions(&self) -> impl Iterator<Item = i16> + use<> {
@@ -60,6 +69,14 @@ fn empty<R: Request + Default>(version: i16) -> Vec<u8> {
     let mut encoded = Vec::new();
     <R as Encodable>::encode(&R::default(), &mut encoded, version).unwrap();
     encoded
+}
+
+fn respond<R: Request<Response: Default>>(version: i16) -> Result<(), String> {
+    let (response, mut encoded) = (R::Response::default(), BytesMut::new());
+    response.encode(&mut encoded, version).map_err(|why| why.to_string())?;
+    let size = response.compute_size(version).map_err(|why| why.to_string())?;
+    <R::Response as Decodable>::decode(&mut encoded.split_to(size), version).map_err(|why| why.to_string())?;
+    if encoded.is_empty() { Ok(()) } else { Err("it is longer than computed".to_owned()) }
 }
 
 macro_rules! apis {

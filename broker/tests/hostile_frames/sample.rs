@@ -137,10 +137,13 @@ impl Writer {
 
 pub(crate) fn varint(mut number: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
+    loop {
+        let low = number.to_le_bytes()[0];
         number >>= 7;
+        if number == 0 {
+            bytes.push(low & 0x7f);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
     }
-    bytes.push(number as u8);
-    bytes
 }
