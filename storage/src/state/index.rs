@@ -187,7 +187,8 @@ fn remove_all_with_prefix(dir: &Path, prefix: &std::ffi::OsStr) {
     let Some(Ok(entries)) = dir.parent().map(std::fs::read_dir) else { return };
     for entry in entries.flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-            let _ = std::fs::remove_dir_all(entry.path());
+            let path = entry.path();
+            let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::codec::Reader;
 use super::fact::{Kind, Thing, version};
 use super::fold::State;
-use crate::{Result, TopicNumber, TopicPartition};
+use crate::{Error, Result, TopicNumber, TopicPartition};
 
 const VERSION: u8 = 1;
 
@@ -48,6 +48,13 @@ impl Thing for LogStart {
             return Err(input.damaged("its offset is negative"));
         }
         Ok(Self { partition, offset })
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.offset < 0 {
+            return Err(Error::Invalid(format!("a log start of {}", self.offset)));
+        }
+        Ok(())
     }
 
     fn find(state: &State, key: &TopicPartition) -> Option<Self> {

@@ -26,6 +26,8 @@ mod position;
 mod positions;
 mod records;
 pub mod state_at;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod topic;
 mod volume;

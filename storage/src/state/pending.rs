@@ -140,11 +140,15 @@ impl<'a> Txn<'a> {
         all.into_values().collect()
     }
 
-    /// Says that a thing is so, or what [`Fact::delete`] says. What cannot be written refuses the whole transaction.
+    /// Says that a thing is so, or what [`Fact::delete`] says. What cannot be written refuses the whole transaction. A
+    /// position or log start of a topic that is gone is not said: the fold would drop it.
     pub fn put(&mut self, fact: impl Into<Fact>) {
         let fact = fact.into();
         if let Err(error) = fact.check() {
             self.refused.get_or_insert(error);
+            return;
+        }
+        if !self.has_topic_of(&fact) {
             return;
         }
         if let Fact::Topic(Change::Put(topic)) = &fact {
@@ -152,6 +156,20 @@ impl<'a> Txn<'a> {
         }
         self.own.insert(fact.key(), self.puts.len());
         self.puts.push(fact);
+    }
+
+    /// Whether what a fact puts belongs to a topic that lives, if it belongs to one at all.
+    fn has_topic_of(&self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Position(Change::Put(Position { key, committed })) => {
+                self.topic_by_short_name(&key.topic).is_some_and(|topic| topic.number == committed.topic())
+            }
+            Fact::LogStart(Change::Put(start)) => {
+                let topic = start.partition.topic;
+                topic.is_internal() || self.topic_by_number(topic).is_some()
+            }
+            _ => true,
+        }
     }
 
     /// Says that a thing is not there.
