@@ -108,6 +108,8 @@ pub struct TailRecord {
     pub first_lsn: Lsn,
     /// The byte behind the last group that is in the checkpoint: a scan goes on there.
     pub position: u64,
+    /// The CRC field of that group's header, to which the next one is chained; 0 if the file has no group yet.
+    pub chain: u32,
     /// Its tail index: per partition the batches in it, sorted by partition.
     pub stretches: Vec<TailStretch>,
     /// Its groups, in order.

@@ -158,17 +158,16 @@ impl Index {
     }
 
     /// Gives the directory another name. False if it has to stay as it is: nothing is wrong with it on a full disk. Of
-    /// those set aside only the last is kept.
+    /// those set aside only the last is kept, and none when the disk is full.
     fn set_aside(&self, error: &Error) -> bool {
+        let mut name = self.dir.file_name().unwrap_or_default().to_owned();
+        name.push(".bad-");
+        remove_all_with_prefix(&self.dir, &name);
         if matches!(error, Error::Full(_)) {
             tracing::warn!(%error, "no index for now");
             return false;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
-        let mut prefix = self.dir.file_name().unwrap_or_default().to_owned();
-        prefix.push(".bad-");
-        remove_all_with_prefix(&self.dir, &prefix);
-        let mut name = prefix;
         name.push(now.to_string());
         let aside = self.dir.with_file_name(name);
         tracing::warn!(%error, aside = %aside.display(), "the index is unusable: set aside, to be made anew");

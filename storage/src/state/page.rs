@@ -93,6 +93,7 @@ fn tail(checkpoint: &Checkpoint) -> Vec<u8> {
     put_zigzag(&mut body, checkpoint.time);
     put_varint(&mut body, checkpoint.tail.first_lsn.0);
     put_varint(&mut body, checkpoint.tail.position);
+    put_varint(&mut body, checkpoint.tail.chain.into());
     body
 }
 
@@ -204,6 +205,7 @@ impl Assembly {
         self.checkpoint.time = input.zigzag()?;
         self.checkpoint.tail.first_lsn = Lsn(input.varint()?);
         self.checkpoint.tail.position = input.varint()?;
+        self.checkpoint.tail.chain = input.varint_u32()?;
         input.end()?;
         self.tails = self.tails.saturating_add(count);
         Ok(())

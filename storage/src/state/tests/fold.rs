@@ -157,11 +157,11 @@ impl Plain<'_> {
         for (short, topic) in self.topics() {
             for fact in self.since(topic.number) {
                 match fact {
-                    Fact::Position(Change::Put(Position { key, committed })) => {
-                        if *key.topic == *short && committed.topic() == topic.number {
-                            let key = (key.group.to_string(), short.clone(), key.partition);
-                            positions.insert(key, committed.offset);
-                        }
+                    Fact::Position(Change::Put(Position { key, committed }))
+                        if *key.topic == *short && committed.topic() == topic.number =>
+                    {
+                        let key = (key.group.to_string(), short.clone(), key.partition);
+                        positions.insert(key, committed.offset);
                     }
                     Fact::Position(Change::Delete(key)) if *key.topic == *short => {
                         positions.remove(&(key.group.to_string(), short.clone(), key.partition));

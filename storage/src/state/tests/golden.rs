@@ -75,7 +75,7 @@ fn what_is_cut_or_too_long_is_damage() {
 fn newer_kinds_and_versions_are_refused_by_name() {
     for (fact, (key, value)) in one_of_each().iter().zip(FACTS) {
         let mut value = bytes(value);
-        let version = if fact.topic() == TopicNumber::POSITIONS { 1 } else { 0 };
+        let version = usize::from(fact.topic() == TopicNumber::POSITIONS);
         value[version] += 1;
         let parsed = Fact::parse(fact.topic(), &bytes(key), Some(&value));
         assert!(matches!(parsed, Err(Error::Newer { .. })), "{fact:?}: {parsed:?}");

@@ -114,6 +114,25 @@ fn only_what_changed_is_written() {
 }
 
 #[test]
+fn a_checkpoint_that_was_put_needs_no_closing() {
+    let data = Data::new();
+    let index = data.open();
+    let mut now = checkpoint(60, 2, 1);
+    for seed in 0..5 {
+        now = later(&now, seed);
+        index.put(TIMELINES[1], &now).unwrap();
+        // What another process would find if this one were killed here.
+        let killed = Data::new();
+        for (path, bytes) in files(&data.dir()) {
+            let path = killed.dir().join(path.strip_prefix(data.dir()).unwrap());
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        assert_eq!(killed.open().load(TIMELINES[1]).as_ref(), Some(&now));
+    }
+}
+
+#[test]
 fn a_checkpoint_may_lag_and_go_back() {
     let data = Data::new();
     let index = data.open();
@@ -146,11 +165,13 @@ fn with_tree(data: &Data, change: impl FnOnce(&sled::Tree)) {
     db.flush().unwrap();
 }
 
+type Change = fn(&sled::Tree);
+
 #[test]
 fn a_tree_that_lost_or_kept_something_is_set_aside() {
     let first = checkpoint(300, 4, 1);
     let second = later(&first, 3);
-    let changes: [(&str, fn(&sled::Tree)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("a page is lost", |tree| {
             tree.pop_min().unwrap();
         }),

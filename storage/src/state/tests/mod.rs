@@ -102,7 +102,9 @@ fn one_of_each() -> Vec<Fact> {
 
 fn fold(facts: &[Fact]) -> State {
     let mut state = State::default();
-    facts.iter().for_each(|fact| state.apply(fact));
+    for fact in facts {
+        state.apply(fact);
+    }
     state
 }
 
@@ -118,7 +120,7 @@ fn delete_of(fact: &Fact) -> Fact {
         Fact::Pin(change) => Change::<Pin>::Delete(change.key()).into(),
         Fact::Counter(change) => Change::<Counter>::Delete(change.key()).into(),
         Fact::Group(change) => Change::<Group>::Delete(change.key()).into(),
-        Fact::Cluster(change) => Change::<Cluster>::Delete(change.key()).into(),
+        Fact::Cluster(_) => Change::<Cluster>::Delete(()).into(),
     }
 }
 

@@ -59,7 +59,9 @@ fn assert_reads_end(txn: &Txn<'_>, end: &State) {
 fn decided(facts: &[Fact], end: &State) -> Vec<Fact> {
     let pending = Pending::new();
     let mut txn = Txn::new(end, &pending);
-    facts.iter().for_each(|fact| txn.put(fact.clone()));
+    for fact in facts {
+        txn.put(fact.clone());
+    }
     txn.into_facts().unwrap()
 }
 
@@ -95,7 +97,9 @@ proptest! {
         let mut txn = Txn::new(&state, &pending);
         assert_reads_end(&txn, &fold(&groups.concat()));
         let own = writer.facts(&own);
-        own.iter().for_each(|fact| txn.put(fact.clone()));
+        for fact in &own {
+            txn.put(fact.clone());
+        }
         assert_reads_end(&txn, &fold(&[groups.concat(), own.clone()].concat()));
         prop_assert_eq!(txn.into_facts().unwrap(), decided(&own, &fold(&groups.concat())));
     }
@@ -149,7 +153,9 @@ fn numbers_are_given_out_once_and_end() {
 fn a_put_that_cannot_be_written_refuses_all() {
     let (state, pending) = (State::default(), Pending::new());
     let mut txn = Txn::new(&state, &pending);
-    one_of_each().into_iter().for_each(|fact| txn.put(fact));
+    for fact in one_of_each() {
+        txn.put(fact);
+    }
     txn.put(position(&"g".repeat(40_000), "a", 0, 16, 1));
     txn.put(topic("default", "b", 20));
     assert!(matches!(txn.into_facts(), Err(Error::Invalid(_))));

@@ -223,7 +223,7 @@ fn sort_by<T, K: Ord>(things: &mut Vec<T>, key: impl Fn(&T) -> K) {
 
 prop_compose! {
     fn any_checkpoint()(
-        lsn: u64, time: i64, first_lsn: u64, position: u64,
+        lsn: u64, time: i64, first_lsn: u64, position: u64, chain: u32,
         mut partitions in some(any_partition()),
         mut producers in some(any_producer()),
         mut log_starts in some((partition(), any::<(u64, i64)>())),
@@ -236,12 +236,15 @@ prop_compose! {
         sort_by(&mut groups, |entry| entry.0);
         stretches.retain(|stretch: &TailStretch| !stretch.batches.is_empty());
         sort_by(&mut stretches, |entry| entry.partition);
-        stretches.iter_mut().for_each(|stretch| sort_by(&mut stretch.batches, |batch| batch.base_offset));
+        for stretch in &mut stretches {
+            sort_by(&mut stretch.batches, |batch| batch.base_offset);
+        }
         let mut checkpoint = Checkpoint { lsn: Lsn(lsn), time, partitions, producers, ..Checkpoint::default() };
         let log_start = |(partition, (lsn, offset))| LogStartRecord { partition, lsn: Lsn(lsn), offset };
         checkpoint.log_starts = log_starts.into_iter().map(log_start).collect();
         checkpoint.tail.first_lsn = Lsn(first_lsn);
         checkpoint.tail.position = position;
+        checkpoint.tail.chain = chain;
         checkpoint.tail.stretches = stretches;
         let group = |(lsn, time, position)| TailGroup { lsn: Lsn(lsn), time, position };
         checkpoint.tail.groups = groups.into_iter().map(group).collect();
