@@ -42,7 +42,7 @@ impl Inner {
             time: core.last_time,
             facts,
             producers: producer_records(&core.producers, expired_before),
-            tail: tail_head(&core.active),
+            tail: tail_head(&core.active, core.chain),
             ..Checkpoint::default()
         };
         for partition in &partitions {
@@ -72,13 +72,14 @@ fn sequence_record(batch: &RememberedBatch) -> SequenceRecord {
     SequenceRecord { first_sequence: batch.first, last_sequence: batch.last, base_offset: batch.base_offset }
 }
 
-fn tail_head(active: &LogFile) -> TailRecord {
+fn tail_head(active: &LogFile, chain: u32) -> TailRecord {
     let groups = active.groups();
     let groups =
         groups.iter().map(|group| TailGroup { lsn: group.lsn, time: group.time, position: u64::from(group.position) });
     TailRecord {
         first_lsn: active.first_lsn,
         position: active.bytes(),
+        chain,
         stretches: Vec::new(),
         groups: groups.collect(),
     }

@@ -162,7 +162,7 @@ fn start_at(checkpoint: &Checkpoint) -> Option<Start> {
         position: checkpoint.tail.position,
         lsn: checkpoint.lsn,
         time_ms: checkpoint.time,
-        chain: None,
+        chain: Some(checkpoint.tail.chain),
     })
 }
 

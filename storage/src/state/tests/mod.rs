@@ -172,6 +172,7 @@ fn add_partition(checkpoint: &mut Checkpoint, partition: TopicPartition, seeded:
         partition,
         log_start: 5,
         end_offset,
+        gone_at: (end_offset % 7 == 0).then_some(Lsn(950)),
         epochs: vec![EpochRecord { epoch: 0, start_offset: 0 }, EpochRecord { epoch: 7, start_offset: end_offset - 3 }],
         segments: vec![VirtualSegmentRecord {
             base_offset: 5,

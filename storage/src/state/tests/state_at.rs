@@ -182,6 +182,7 @@ fn some<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value
 prop_compose! {
     fn any_partition()(
         partition in partition(), log_start: i64, end_offset: i64,
+        gone_at in prop::option::of(0..u64::MAX),
         epochs in some(any::<(i32, i64)>()),
         segments in some(any::<(i64, u64, i64, i64)>()),
     ) -> PartitionRecord {
@@ -190,7 +191,8 @@ prop_compose! {
             VirtualSegmentRecord { base_offset, bytes, first_timestamp, max_timestamp }
         };
         let segments = segments.into_iter().map(segment).collect();
-        PartitionRecord { partition, log_start, end_offset, epochs, segments }
+        let gone_at = gone_at.map(Lsn);
+        PartitionRecord { partition, log_start, end_offset, gone_at, epochs, segments }
     }
 }
 
