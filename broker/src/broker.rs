@@ -1,6 +1,7 @@
 //! What all parts of one broker share: its identity, its limits, and the parts themselves.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -15,7 +16,7 @@ pub struct Broker {
     /// What clients may take.
     pub limits: Limits,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
 }
 
 /// One address at which clients connect, and what they see there.

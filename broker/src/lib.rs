@@ -5,6 +5,7 @@ pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod groups;
 pub mod http;
 pub mod limits;
 pub mod logging;

@@ -71,7 +71,6 @@ pub(crate) fn retain(engine: &Engine) -> Result<()> {
     for timeline in engine.timelines() {
         if timeline.damage().is_none() {
             hide_expired(&timeline)?;
-            segment::collect(engine, &timeline)?;
         }
     }
     Ok(())

@@ -68,8 +68,10 @@ fn append(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> Appended 
 }
 
 fn read(timeline: &Timeline, id: TopicPartition, from: i64) -> Result<Fetched, Error> {
-    let read = Read { partition: id, from, max_bytes: 1 << 20, at_least_one: true };
-    wait(|done| timeline.live().read(read, done))
+    let view = timeline.live();
+    let partition = view.partition(id).expect("it exists");
+    let read = Read { from, max_bytes: 1 << 20, at_least_one: true };
+    view.read_now(&partition, &read).unwrap_or_else(|| wait(|done| view.read(&partition, read, done)))
 }
 
 fn values(fetched: &Fetched) -> Vec<String> {

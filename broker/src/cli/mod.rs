@@ -16,7 +16,8 @@ pub mod topic;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::{Shell, generate};
 
 use demo::DemoArgs;
 use failure::Failure;
@@ -48,6 +49,11 @@ enum Command {
     Group(GroupArgs),
     /// Make data to try things with, and write it to a broker
     Demo(DemoArgs),
+    /// Print the completions for a shell, to be sourced or put where it looks for them
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// Runs what the command line says.
@@ -68,7 +74,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Topic(args) => block_on(args.run()),
         Command::Group(args) => block_on(args.run()),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions { shell } => completions(shell),
     }
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    generate(shell, &mut Cli::command(), "millpond", &mut script);
+    Ok(output::print(&String::from_utf8(script)?)?)
 }
 
 /// Runs a command that speaks to a broker: one thread does.
@@ -78,8 +91,6 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,26 +1,30 @@
 //! `millpond serve`, which is also what `millpond` alone does: runs the broker until it is told to stop.
 //!
-//! Both sockets are bound before the data is opened, so that a port in use is told at once, and `/livez` answers while
-//! data is recovered. SIGTERM and SIGINT stop the broker: requests under way are finished, the log is synced, a
+//! `/livez` answers while data is recovered; Kafka clients are let in when all of it is there. SIGTERM and SIGINT stop the broker: requests under way are finished, the log is synced, a
 //! checkpoint is made. A second signal ends the process at once; nothing acknowledged is lost then either.
 
 use std::env;
 use std::fmt::Write as _;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::output::print;
-use crate::config::{Address, Config, Durability, LogFormat, Sources};
+use crate::api::SERVED;
+use crate::broker::{Advertised, Broker, Listener, Scope};
+use crate::config::{Address, Config, Durability, LogFormat, ServerConfig, Sources};
 use crate::http::{self, HttpState, Readiness};
 use crate::logging;
+use crate::server::Server;
 
 /// The flags of `serve`. Each stands for a key of the configuration and overrides it.
 #[derive(Args, Debug, Default)]
@@ -112,37 +116,65 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let kafka = bind("server.kafka", "--kafka", &config.server.kafka).await?;
-    let http = bind("server.http", "--http", &config.server.http).await?;
-    let (kafka_address, http_address) = (kafka.local_addr()?, http.local_addr()?);
-    let state = HttpState { metrics: std::sync::Arc::default(), readiness: Readiness::default() };
+    let http = bind("--http", &config.server.http).await?;
+    let http_address = http.local_addr()?;
+    let state = HttpState { metrics: Arc::default(), readiness: Readiness::default() };
     let stop_http = CancellationToken::new();
     let answering_http = tokio::spawn(http::serve(http, state.clone(), stop_http.clone()));
+    let broker = Broker {
+        cluster_id: "millpond".to_owned(),
+        node_id: config.server.node_id,
+        limits: config.limits.clone(),
+        metrics: state.metrics.clone(),
+    };
+    let server = Server::new(Arc::new(broker), &SERVED);
+    let kafka_address = listen(&server, &config.server).await?;
     state.readiness.ready();
     announce(&config, kafka_address, http_address)?;
     signals.first().await;
-    tracing::info!("stopping");
+    tracing::info!("stopping: requests under way are finished; a second signal stops at once");
     tokio::spawn(async move {
         signals.first().await;
-        tracing::warn!("stopped at once by a second signal");
         process::exit(1);
     });
     state.readiness.stopping();
+    server.shutdown().await;
     stop_http.cancel();
     answering_http.await??;
-    drop(kafka);
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Binds the address of `key`, which `flag` can change.
-async fn bind(key: &str, flag: &str, address: &Address) -> Result<TcpListener, Failure> {
-    TcpListener::bind((address.host.as_str(), address.port)).await.map_err(|error| {
-        Failure::new(format!(
-            "cannot listen on {address} ({key}): {error}. Another program, perhaps another broker, may be there; \
-             {flag} HOST:PORT chooses another address, port 0 a free one."
-        ))
-    })
+/// Binds an address that `flag` can change.
+async fn bind(flag: &str, address: &Address) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind((address.host.as_str(), address.port)).await;
+    bound.map_err(|error| cannot_listen(flag, address, &error))
+}
+
+/// Listens for Kafka clients on every address that the configured name stands for (`localhost` is often two), all on one
+/// port, and gives the first.
+async fn listen(server: &Server, config: &ServerConfig) -> Result<SocketAddr, Failure> {
+    let failed = |error| cannot_listen("--kafka", &config.kafka, &error);
+    let mut first: Option<SocketAddr> = None;
+    let named = lookup_host((config.kafka.host.as_str(), config.kafka.port)).await.map_err(failed)?;
+    for mut address in named {
+        address.set_port(first.map_or(address.port(), |first| first.port()));
+        let advertised = config.advertised.clone().map(|Address { host, port }| Advertised { host, port });
+        match server.listen(Listener { address, advertised, scope: Scope::Everything }) {
+            Ok(bound) => first = first.or(Some(bound)),
+            // The name stands for an address of another family, which this machine does not have.
+            Err(error) if first.is_some() && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    first.ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))
+}
+
+fn cannot_listen(flag: &str, address: &Address, error: &io::Error) -> Failure {
+    Failure::new(format!(
+        "cannot listen on {address}: {error}. If another program (perhaps another broker) is there, {flag} HOST:PORT \
+         chooses another address; port 0 finds a free one."
+    ))
 }
 
 /// Tells, on standard output, where the broker listens, where its data is and how to go on.
@@ -234,7 +266,7 @@ mod tests {
     async fn a_port_in_use_is_told_with_the_way_out() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap().into();
-        let words = bind("server.kafka", "--kafka", &address).await.unwrap_err().to_string();
+        let words = bind("--kafka", &address).await.unwrap_err().to_string();
         assert!(words.contains(&address.to_string()) && words.contains("--kafka"), "{words}");
     }
 }

@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(
             problems[0].to_string(),
             "log.file_bytes = \"3 parsecs\" (from the command line): \
-             expected a size from 1MiB to 4GiB, in bytes or with a unit as in 64MiB"
+             expected a size from 1MiB to 1GiB, in bytes or with a unit as in 64MiB"
         );
         assert_eq!(problems.len(), 1);
     }

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::Limits;
+use crate::metrics::Gauge;
 
 /// Room for requests. A waiter is served in its turn, whatever its size.
 #[derive(Debug)]

@@ -19,7 +19,6 @@ use millpond::api::schema::{Field, Kind, REQUESTS, Schema};
 use millpond::api::{Connection, dispatch};
 use millpond::broker::{Advertised, Broker, Listener, Scope};
 use millpond::limits::Limits;
-use millpond::metrics::Metrics;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -259,7 +258,7 @@ proptest! {
 
 static CONNECTION: LazyLock<Arc<Connection>> = LazyLock::new(|| {
     let address = "127.0.0.1:1".parse().unwrap();
-    let metrics = Metrics::default();
+    let metrics = Arc::default();
     let by_place = TABLE.metrics(&metrics);
     Arc::new(Connection {
         broker: Arc::new(Broker { cluster_id: "test".to_owned(), node_id: 1, limits: Limits::default(), metrics }),

@@ -18,6 +18,12 @@ fn apis() -> Vec<Source> {
     sources().into_iter().filter(is_api).collect()
 }
 
+/// The types that answer requests.
+fn handlers(api: &Source) -> impl Iterator<Item = &str> {
+    let name = |text: &'_ str| text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    api.code.split("impl Api for ").skip(1).map(move |text| &text[..name(text)])
+}
+
 #[test]
 fn every_api_has_its_row_and_its_tests() {
     let sources = sources();
@@ -27,7 +33,7 @@ fn every_api_has_its_row_and_its_tests() {
     let mut found = Vec::new();
     for api in apis() {
         let name = api.stem();
-        if !table.contains(&format!("Row::of::<{name}::")) {
+        if !handlers(&api).all(|handler| table.contains(&format!("{handler}>()"))) {
             found.push(format!("{}: no row in api/mod.rs", api.path));
         }
         let test = format!("compat-tests/tests/api/{name}.rs");

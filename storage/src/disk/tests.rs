@@ -50,7 +50,7 @@ fn a_read_is_short_only_at_the_end() {
 fn a_vectored_write_is_whole_however_many_slices_it_has() {
     on_both(|disk| {
         let file = disk.create(path("a")).unwrap();
-        let parts: Vec<Vec<u8>> = (0..5000usize).map(|n| vec![(n % 256) as u8; n % 7]).collect();
+        let parts: Vec<Vec<u8>> = (0..5000usize).map(|n| vec![n.to_le_bytes()[0]; n % 7]).collect();
         let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         file.write_vectored_at(&slices, 10).unwrap();
         assert_eq!(file.read_at(10, usize::MAX / 2).unwrap()[..], parts.concat());

@@ -81,15 +81,14 @@ impl FileHeader {
         bytes
     }
 
-    /// Reads a header of any kind. A version that is not known is told of before the CRC is asked: the newer program
-    /// may have moved it.
+    /// Reads a header of any kind. (The header itself is the same in every version of a file, so that a newer one is told from rot.)
     pub fn decode(bytes: &[u8]) -> Result<Self, Flaw> {
         let bytes: &[u8; HEADER_BYTES] =
             bytes.get(..HEADER_BYTES).and_then(|b| b.try_into().ok()).ok_or(Flaw::Short)?;
         let kind = FileKind::ALL.into_iter().find(|kind| bytes.starts_with(kind.magic())).ok_or(Flaw::Magic)?;
         let version = u32_at(bytes, 8);
         if Self::crc(bytes) != u32_at(bytes, 12) {
-            return Err(if version > kind.version() { Flaw::Version(version) } else { Flaw::Crc });
+            return Err(Flaw::Crc);
         }
         if version != kind.version() {
             return Err(Flaw::Version(version));

@@ -16,7 +16,11 @@ mod chunk;
 mod file_header;
 mod frame_header;
 mod group_header;
+#[cfg(test)]
+pub(crate) mod sample;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod voucher;
 
 use std::path::Path;

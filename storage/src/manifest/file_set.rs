@@ -5,7 +5,7 @@
 //! - a file is named once; what a swap takes in was named; what an intent names is not;
 //! - a file that goes stays in `dropped` until it is unlinked, so that a start can finish that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::edit::{Edit, FileRef, SegmentFile};
 use crate::units::{FileId, Lsn};
@@ -44,7 +44,7 @@ pub struct FileSet {
     /// Unfinished jobs and what they may have made.
     pub intents: BTreeMap<u64, Vec<FileId>>,
     /// Files that an edit took out of the set and that may still exist.
-    pub dropped: Vec<FileRef>,
+    pub dropped: BTreeSet<FileRef>,
     /// The number of the newest opening.
     pub opening: u32,
     /// No segment was ever given this number or a higher one.
@@ -87,7 +87,9 @@ impl FileSet {
         // One edit for many segments, but far from the longest body.
         edits.extend(outputs.chunks(1000).map(|some| Edit::Swap { job: 0, outputs: some.to_vec(), inputs: vec![] }));
         edits.extend(self.intents.iter().map(|(job, outputs)| Edit::Intent { job: *job, outputs: outputs.clone() }));
-        edits.extend((!self.dropped.is_empty()).then(|| Edit::Dropped { files: self.dropped.clone() }));
+        edits.extend(
+            (!self.dropped.is_empty()).then(|| Edit::Dropped { files: self.dropped.iter().copied().collect() }),
+        );
         edits.push(Edit::Opened { opening: self.opening, next_file: self.next_file });
         edits.extend(self.closed.map(|last| Edit::Closed { last }));
         edits
@@ -124,6 +126,9 @@ impl FileSet {
     }
 
     fn open(&mut self, first: Lsn, after: Lsn, after_bytes: u64) -> Result<(), String> {
+        if first <= after {
+            return Err(format!("log file {first} opened after LSN {after}"));
+        }
         if let Some(before) = self.logs.last() {
             let below = before.end.map_or(before.after, |end| end.last);
             if first <= before.first || after < below {
@@ -133,10 +138,7 @@ impl FileSet {
                 self.end(before.first, after, after_bytes, false)?;
             }
         }
-        if first <= after {
-            return Err(format!("log file {first} opened after LSN {after}"));
-        }
-        self.dropped.retain(|dropped| *dropped != FileRef::Log(first)); // its name is given anew
+        self.dropped.remove(&FileRef::Log(first)); // its name is given anew
         self.logs.push(LogFile { first, after, end: None });
         Ok(())
     }
@@ -158,8 +160,9 @@ impl FileSet {
         if let Some(missing) = inputs.iter().find(|input| !self.names(**input)) {
             return Err(format!("job {job} takes in {missing:?}, which is not in the file set"));
         }
-        for output in outputs {
-            if output.first > output.last || self.segments.contains_key(&output.id) {
+        for (at, output) in outputs.iter().enumerate() {
+            let is_twice = outputs[..at].iter().any(|other| other.id == output.id);
+            if is_twice || output.first > output.last || self.segments.contains_key(&output.id) {
                 return Err(format!(
                     "job {job} makes segment {} of LSN {} to {}",
                     output.id, output.first, output.last
@@ -169,7 +172,7 @@ impl FileSet {
         self.intents.remove(&job);
         for input in inputs {
             self.forget(*input);
-            self.dropped.push(*input);
+            self.dropped.insert(*input);
         }
         for output in outputs {
             self.next_file = self.next_file.max(FileId(output.id.0.saturating_add(1)));
@@ -198,7 +201,7 @@ impl FileSet {
         self.end(first, last, bytes, false)?;
         if bytes == 0 {
             self.forget(FileRef::Log(first));
-            self.dropped.push(FileRef::Log(first));
+            self.dropped.insert(FileRef::Log(first));
         }
         Ok(())
     }
@@ -207,7 +210,7 @@ impl FileSet {
         match self.state_ats.binary_search(&lsn) {
             Ok(_) => Err(format!("state-at {lsn} is added twice")),
             Err(at) => {
-                self.dropped.retain(|dropped| *dropped != FileRef::StateAt(lsn));
+                self.dropped.remove(&FileRef::StateAt(lsn));
                 self.state_ats.insert(at, lsn);
                 Ok(())
             }
@@ -217,7 +220,7 @@ impl FileSet {
     fn drop_state_at(&mut self, lsn: Lsn) -> Result<(), String> {
         let at = self.state_ats.binary_search(&lsn).map_err(|_| format!("state-at {lsn} is dropped and not there"))?;
         self.state_ats.remove(at);
-        self.dropped.push(FileRef::StateAt(lsn));
+        self.dropped.insert(FileRef::StateAt(lsn));
         Ok(())
     }
 

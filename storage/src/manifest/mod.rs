@@ -14,6 +14,8 @@ mod edit;
 mod file_set;
 mod identity;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -197,7 +199,7 @@ impl Manifest {
 
     /// Tells that a dropped file is unlinked and its directory synced.
     pub fn unlinked(&mut self, file: FileRef) {
-        self.set.dropped.retain(|dropped| *dropped != file);
+        self.set.dropped.remove(&file);
     }
 
     fn path(&self) -> &Path {

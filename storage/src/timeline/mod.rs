@@ -32,6 +32,7 @@ pub use log_file::{GroupMark, LogFile};
 pub use partition::{Cached, Chunk, Entry, EpochStart, Partition, Pieces, VirtualSegment, Waiter, Wake};
 pub use producers::{Producer, Producers, RememberedBatch, Sequence};
 
+pub(crate) use checkpoint::with_running_max;
 pub(crate) use history::{History, Lease};
 pub(crate) use partition::lock;
 
@@ -129,8 +130,7 @@ impl Timeline {
 
     /// A partition as a view at `lsn` has it: also one whose topic was deleted later.
     pub fn partition_at(&self, id: TopicPartition, lsn: Lsn) -> Option<Arc<Partition>> {
-        let retired = || self.0.tables.retired.get(&id).map(|entry| Arc::clone(entry.value()));
-        self.partition(id).or_else(retired).filter(|partition| partition.gone_at() > lsn)
+        self.0.tables.get_any(id).filter(|partition| partition.gone_at() > lsn)
     }
 
     /// Looks at the visible state. Short, and nothing is submitted inside.

@@ -99,7 +99,7 @@ impl Timeline {
         let recovered = recovery.run(&mut |group| fold.group(group))?;
         report(info.id, &recovered);
         let Fold { producers, logs, .. } = fold;
-        segment::load(shared, &manifest, &tables)?;
+        segment::load(shared, &manifest, (identity.timeline, identity.salt), &tables)?;
         let found = Found { identity, tables, producers, logs, recovered, history };
         found.build(shared, durability, manifest)
     }

@@ -59,6 +59,11 @@ impl Tables {
         self.partitions.get(&id).map(|entry| Arc::clone(entry.value()))
     }
 
+    /// A partition, also one that is kept for views of the past.
+    pub(crate) fn get_any(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        self.get(id).or_else(|| self.retired.get(&id).map(|entry| Arc::clone(entry.value())))
+    }
+
     /// Every partition, also those kept for views of the past.
     pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
         let tables = [&self.partitions, &self.retired];

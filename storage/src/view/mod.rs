@@ -38,8 +38,6 @@ pub struct Bounds {
 /// What to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Read {
-    /// Of which partition.
-    pub partition: TopicPartition,
     /// From which offset; the batch that holds it is returned whole.
     pub from: i64,
     /// At most so many bytes of batches.
@@ -80,43 +78,56 @@ impl View {
         self.at.as_ref().map_or_else(|| self.timeline.visible_lsn(), |lease| lease.lsn())
     }
 
-    /// Where a partition begins and ends in this view; `None` if it is not there. For a view of the past this may read an index.
-    pub fn bounds(&self, id: TopicPartition) -> Result<Option<Bounds>> {
-        let Some(partition) = self.partition(id) else { return Ok(None) };
-        self.bounds_of(&partition).map(Some)
+    /// A partition, if this view has it.
+    pub fn partition(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        match &self.at {
+            None => self.timeline.partition(id),
+            Some(lease) => self.timeline.partition_at(id, lease.lsn()),
+        }
     }
 
-    /// Reads batches. From the tail cache `done` is called at once, else from a thread of the read pool.
-    pub fn read(&self, read: Read, done: impl FnOnce(Result<Fetched>) + Send + 'static) {
-        let Some(partition) = self.partition(read.partition) else { return done(Err(Error::UnknownPartition)) };
-        if self.at.is_none() {
-            let bounds = live_bounds(&partition);
-            match self.read_cached(&partition, &read, bounds) {
-                Ok(Some(fetched)) => return done(Ok(fetched)),
-                Ok(None) => {}
-                Err(error) => return done(Err(error)),
-            }
+    /// Where a partition begins and ends in this view. For a view of the past this may read an index.
+    pub fn bounds(&self, partition: &Partition) -> Result<Bounds> {
+        match &self.at {
+            None => Ok(live_bounds(partition)),
+            Some(lease) => past_bounds(partition, lease.lsn()),
         }
+    }
+
+    /// Reads what can be read without a file: from the tail cache, or nothing at the end of the log. `None`: [`View::read`] has to look into files.
+    pub fn read_now(&self, partition: &Partition, read: &Read) -> Option<Result<Fetched>> {
+        if self.at.is_some() {
+            return None;
+        }
+        self.read_cached(partition, read, live_bounds(partition)).transpose()
+    }
+
+    /// Reads batches from files, on a thread of the read pool.
+    pub fn read(&self, partition: &Arc<Partition>, read: Read, done: impl FnOnce(Result<Fetched>) + Send + 'static) {
         self.timeline.0.shared.stats.cache_misses.add(1);
-        let view = self.clone();
+        let (view, partition) = (self.clone(), Arc::clone(partition));
         self.timeline.0.shared.read_pool.run(move || done(view.read_files(&partition, &read)));
     }
 
     /// The first record whose timestamp is at or after `time`, exact to the record. Runs on the read pool.
-    pub fn find_time(&self, id: TopicPartition, time: i64, done: impl FnOnce(Result<Option<Found>>) + Send + 'static) {
-        self.search(id, done, move |view, partition| view.find_time_in(partition, time));
+    pub fn find_time(
+        &self,
+        partition: &Arc<Partition>,
+        time: i64,
+        done: impl FnOnce(Result<Option<Found>>) + Send + 'static,
+    ) {
+        self.search(partition, done, move |view, partition| view.find_time_in(partition, time));
     }
 
     /// The first record that holds the greatest timestamp. Runs on the read pool.
-    pub fn max_time(&self, id: TopicPartition, done: impl FnOnce(Result<Option<Found>>) + Send + 'static) {
-        self.search(id, done, View::max_time_in);
+    pub fn max_time(&self, partition: &Arc<Partition>, done: impl FnOnce(Result<Option<Found>>) + Send + 'static) {
+        self.search(partition, done, View::max_time_in);
     }
 
     /// The greatest leader epoch at or below `epoch` and the offset where it ends, as Kafka's `OffsetForLeaderEpoch` has it; `None` if every epoch
     /// known is greater.
-    pub fn end_for_epoch(&self, id: TopicPartition, epoch: i32) -> Result<Option<(i32, i64)>> {
-        let partition = self.partition(id).ok_or(Error::UnknownPartition)?;
-        let bounds = self.bounds_of(&partition)?;
+    pub fn end_for_epoch(&self, partition: &Partition, epoch: i32) -> Result<Option<(i32, i64)>> {
+        let bounds = self.bounds(partition)?;
         let pieces = partition.pieces();
         let epochs: Vec<_> = pieces.epochs.iter().filter(|known| known.start <= bounds.high_watermark).collect();
         let above = epochs.partition_point(|known| known.epoch <= epoch);
@@ -134,27 +145,12 @@ impl View {
 
     fn search(
         &self,
-        id: TopicPartition,
+        partition: &Arc<Partition>,
         done: impl FnOnce(Result<Option<Found>>) + Send + 'static,
         look: impl FnOnce(&View, &Arc<Partition>) -> Result<Option<Found>> + Send + 'static,
     ) {
-        let Some(partition) = self.partition(id) else { return done(Err(Error::UnknownPartition)) };
-        let view = self.clone();
+        let (view, partition) = (self.clone(), Arc::clone(partition));
         self.timeline.0.shared.read_pool.run(move || done(look(&view, &partition)));
-    }
-
-    fn partition(&self, id: TopicPartition) -> Option<Arc<Partition>> {
-        match &self.at {
-            None => self.timeline.partition(id),
-            Some(lease) => self.timeline.partition_at(id, lease.lsn()),
-        }
-    }
-
-    fn bounds_of(&self, partition: &Partition) -> Result<Bounds> {
-        match &self.at {
-            None => Ok(live_bounds(partition)),
-            Some(lease) => past_bounds(partition, lease.lsn()),
-        }
     }
 }
 

@@ -111,7 +111,7 @@ impl View {
 
     /// Reads from files, sealed ones first.
     pub(super) fn read_files(&self, partition: &Partition, read: &Read) -> Result<Fetched> {
-        let bounds = self.bounds_of(partition)?;
+        let bounds = self.bounds(partition)?;
         in_bounds(read.from, bounds)?;
         let mut wanted = Wanted::new(read, bounds);
         while wanted.from < wanted.limit {

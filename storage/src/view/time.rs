@@ -32,7 +32,7 @@ struct Candidate {
 
 impl View {
     pub(super) fn find_time_in(&self, partition: &Arc<Partition>, time: i64) -> Result<Option<Found>> {
-        let bounds = self.bounds_of(partition)?;
+        let bounds = self.bounds(partition)?;
         let most = self.timeline.0.shared.options.plain_bytes_max;
         let mut from = bounds.log_start;
         while from < bounds.high_watermark {
@@ -54,7 +54,7 @@ impl View {
     }
 
     pub(super) fn max_time_in(&self, partition: &Arc<Partition>) -> Result<Option<Found>> {
-        let bounds = self.bounds_of(partition)?;
+        let bounds = self.bounds(partition)?;
         let greatest = self.greatest(partition, bounds)?;
         if greatest < 0 { Ok(None) } else { self.find_time_in(partition, greatest) }
     }

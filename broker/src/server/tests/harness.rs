@@ -21,7 +21,6 @@ use tokio::sync::Notify;
 use crate::api::{Answer, Api, ApiVersions, Context, Outcome, Row, Table};
 use crate::broker::{Broker, Listener, Scope};
 use crate::limits::Limits;
-use crate::metrics::Metrics;
 use crate::server::Server;
 
 static TABLE: Table =
@@ -135,7 +134,7 @@ pub(super) struct Running {
 }
 
 pub(super) fn start(limits: Limits) -> Running {
-    let metrics = Metrics::default();
+    let metrics = Arc::default();
     let broker = Arc::new(Broker { cluster_id: "test".to_owned(), node_id: 1, limits, metrics });
     let server = Arc::new(Server::new(Arc::clone(&broker), &TABLE));
     let address = "127.0.0.1:0".parse().unwrap();

@@ -1,0 +1,320 @@
+//! All groups: finds the machine that a request is for, runs one step of it and carries out the effects.
+//!
+//! A request changes its group before the call returns; the future that it gives only waits for the answer and may be
+//! dropped. A step runs under the lock of its group; nothing is submitted, answered or awaited under it.
+//!
+//! [`Coordinator::run`] is the one task that gives groups their time-outs.
+
+mod load;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::oneshot;
+use tokio::time::sleep_until;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::classic::{ClassicGroup, Effect, Save, SaveVersion, Step};
+use super::clock::Clock;
+use super::deadlines::Deadlines;
+use super::request::{
+    GroupDescription, JoinRefusal, JoinReply, JoinRequest, Leaver, MemberClaim, SyncReply, SyncRequest,
+};
+use super::spelling::TopicIdentity;
+use super::{GroupError, GroupKey, GroupSettings, Scope, State};
+
+/// Told once whether a record is durable. May be called from any thread, also before [`GroupStore::save`] returns.
+pub type Saved = Box<dyn FnOnce(bool) + Send>;
+
+/// Where groups are written down: one record per group.
+pub trait GroupStore: Send + Sync + 'static {
+    /// Submits a group's record, or its deletion. Must not wait.
+    fn save(&self, key: &GroupKey, record: Option<Bytes>, saved: Saved);
+}
+
+/// What names mean, so that two names of one topic can be told.
+pub trait TopicNames: Send + Sync + 'static {
+    /// The topic that a scope knows by this name, if there is one.
+    fn identity(&self, scope: Scope, name: &str) -> Option<TopicIdentity>;
+}
+
+type Group = ClassicGroup<oneshot::Sender<JoinReply>, oneshot::Sender<SyncReply>>;
+type GroupStep<'a> = Step<'a, oneshot::Sender<JoinReply>, oneshot::Sender<SyncReply>>;
+type GroupEffect = Effect<oneshot::Sender<JoinReply>, oneshot::Sender<SyncReply>>;
+
+/// A group, and who in this process has an eye on it.
+#[derive(Debug)]
+struct Slot {
+    group: Group,
+    /// The entry of the deadline queue that counts.
+    armed: Option<Duration>,
+    /// Who waits for the group to be gone, with the save that makes it so.
+    deletions: Vec<(SaveVersion, oneshot::Sender<Result<(), GroupError>>)>,
+}
+
+impl Slot {
+    fn new(group: Group) -> Self {
+        Self { group, armed: None, deletions: Vec::new() }
+    }
+}
+
+/// All groups of this broker.
+pub struct Coordinator {
+    groups: DashMap<GroupKey, Slot>,
+    settings: GroupSettings,
+    store: Box<dyn GroupStore>,
+    topics: Box<dyn TopicNames>,
+    clock: Clock,
+    deadlines: Deadlines,
+}
+
+impl Coordinator {
+    /// A coordinator without groups. Somebody has to [run](Self::run) it.
+    pub fn new(settings: GroupSettings, store: Box<dyn GroupStore>, topics: Box<dyn TopicNames>) -> Arc<Self> {
+        Arc::new(Self {
+            groups: DashMap::new(),
+            settings,
+            store,
+            topics,
+            clock: Clock::start(),
+            deadlines: Deadlines::default(),
+        })
+    }
+
+    /// `JoinGroup`. A group is made for a member without an id; one with an id must have got it here.
+    pub fn join(
+        self: &Arc<Self>,
+        key: &GroupKey,
+        mut request: JoinRequest,
+    ) -> impl Future<Output = JoinReply> + Send + use<> {
+        let (waiter, answer) = oneshot::channel();
+        let member_id = request.member_id.clone();
+        let refuse = |waiter: oneshot::Sender<JoinReply>, error| {
+            let _ = waiter.send(Err(JoinRefusal { error, member_id: member_id.clone() }));
+        };
+        if let Err(error) = self.check_join(key, &request) {
+            refuse(waiter, error);
+        } else {
+            request.topics = self.spellings(key.scope, &request.protocol_type, &request.protocols);
+            request.fresh_id = Uuid::new_v4().to_string();
+            let mut waiter = Some(waiter);
+            let act = |slot: &mut Slot, step: &mut GroupStep<'_>| {
+                if let Some(waiter) = waiter.take() {
+                    slot.group.join(step, request, waiter);
+                }
+            };
+            if member_id.is_empty() {
+                self.step_or_create(key, act);
+            } else {
+                self.step(key, act);
+            }
+            if let Some(waiter) = waiter {
+                refuse(waiter, GroupError::UnknownMemberId);
+            }
+        }
+        async move {
+            let gone = JoinRefusal { error: GroupError::CoordinatorNotAvailable, member_id: String::new() };
+            answer.await.unwrap_or(Err(gone))
+        }
+    }
+
+    fn check_join(&self, key: &GroupKey, request: &JoinRequest) -> Result<(), GroupError> {
+        check_group_id(key)?;
+        let allowed = self.settings.session_timeout_min..=self.settings.session_timeout_max;
+        if allowed.contains(&request.session_timeout) { Ok(()) } else { Err(GroupError::InvalidSessionTimeout) }
+    }
+
+    /// `SyncGroup`.
+    pub fn sync(
+        self: &Arc<Self>,
+        key: &GroupKey,
+        request: SyncRequest,
+    ) -> impl Future<Output = SyncReply> + Send + use<> {
+        let (waiter, answer) = oneshot::channel();
+        let checked = check_group_id(key);
+        if checked.is_ok() {
+            // Without a group the waiter is dropped, which the future below takes for what it is.
+            self.step(key, |slot, step| slot.group.sync(step, request, waiter));
+        }
+        async move {
+            checked?;
+            answer.await.unwrap_or(Err(GroupError::UnknownMemberId))
+        }
+    }
+
+    /// `Heartbeat`.
+    pub fn heartbeat(self: &Arc<Self>, key: &GroupKey, claim: &MemberClaim) -> Result<(), GroupError> {
+        check_group_id(key)?;
+        let result = self.step(key, |slot, step| slot.group.heartbeat(step, claim));
+        result.unwrap_or(Err(GroupError::UnknownMemberId))
+    }
+
+    /// `LeaveGroup`: an answer for each who leaves.
+    pub fn leave(
+        self: &Arc<Self>,
+        key: &GroupKey,
+        leavers: &[Leaver],
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        check_group_id(key)?;
+        let results = self.step(key, |slot, step| slot.group.leave(step, leavers));
+        Ok(results.unwrap_or_else(|| vec![Err(GroupError::UnknownMemberId); leavers.len()]))
+    }
+
+    /// Whether an `OffsetCommit` may be carried out. A client outside of the group protocol may name a group that is not
+    /// there, which makes one without members.
+    pub fn check_commit(self: &Arc<Self>, key: &GroupKey, claim: &MemberClaim) -> Result<(), GroupError> {
+        let act = |slot: &mut Slot, step: &mut GroupStep<'_>| slot.group.check_commit(step, claim);
+        if claim.generation < 0 {
+            self.step_or_create(key, act)
+        } else {
+            self.step(key, act).unwrap_or(Err(GroupError::GroupIdNotFound))
+        }
+    }
+
+    /// Whether a commit of this generation, allowed before, has come too late to be carried out: to be asked where commits
+    /// are put in order, so that a dawdler's never lands behind that of who took over from it.
+    pub fn has_overtaken(&self, key: &GroupKey, generation: i32) -> bool {
+        self.groups.get(key).is_some_and(|slot| slot.group.has_overtaken(generation))
+    }
+
+    /// Deletes a group without members; done when that is durable.
+    pub fn delete(self: &Arc<Self>, key: &GroupKey) -> impl Future<Output = Result<(), GroupError>> + Send + use<> {
+        let (waiter, answer) = oneshot::channel();
+        let begun = self.step(key, |slot, step| {
+            let version = slot.group.delete(step)?;
+            slot.deletions.push((version, waiter));
+            Ok(())
+        });
+        let begun = begun.unwrap_or(Err(GroupError::GroupIdNotFound));
+        async move {
+            begun?;
+            answer.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable))
+        }
+    }
+
+    /// The group as it is; none if there is none.
+    pub fn describe(&self, key: &GroupKey) -> Option<GroupDescription> {
+        self.groups.get(key).map(|slot| slot.group.describe()).filter(|group| group.state != State::Dead)
+    }
+
+    /// The groups of a scope, in no order.
+    pub fn list(&self, scope: Scope) -> Vec<(String, GroupDescription)> {
+        let slots = self.groups.iter().filter(|slot| slot.key().scope == scope);
+        let groups = slots.map(|slot| (slot.key().group_id.clone(), slot.group.describe_without_members()));
+        groups.filter(|(_, group)| group.state != State::Dead).collect()
+    }
+
+    /// Gives groups their time-outs, for as long as it is polled.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let now = self.clock.now().monotonic;
+            while let Some((at, key)) = self.deadlines.pop_due(now) {
+                self.wake(at, &key);
+            }
+            let Some(first) = self.deadlines.first() else {
+                self.deadlines.wait_for_earlier().await;
+                continue;
+            };
+            tokio::select! {
+                () = sleep_until(self.clock.instant(first)) => {
+                    if let Some(pause) = self.clock.forgive_pause(first) {
+                        warn!(?pause, "the broker did not run for a while; members are given that time");
+                    }
+                }
+                () = self.deadlines.wait_for_earlier() => {}
+            }
+        }
+    }
+
+    fn wake(self: &Arc<Self>, at: Duration, key: &GroupKey) {
+        self.step(key, |slot, step| {
+            if slot.armed == Some(at) {
+                slot.armed = None;
+                slot.group.tick(step);
+            }
+        });
+    }
+
+    /// Runs a step of a group, if there is one.
+    fn step<R>(self: &Arc<Self>, key: &GroupKey, act: impl FnOnce(&mut Slot, &mut GroupStep<'_>) -> R) -> Option<R> {
+        let mut effects = Vec::new();
+        let result = self.groups.get_mut(key).map(|mut slot| self.act(key, &mut slot, &mut effects, act));
+        self.carry_out(key, effects);
+        result
+    }
+
+    /// Runs a step of a group, which is made if there is none.
+    fn step_or_create<R>(self: &Arc<Self>, key: &GroupKey, act: impl FnOnce(&mut Slot, &mut GroupStep<'_>) -> R) -> R {
+        let mut effects = Vec::new();
+        let result = {
+            let mut slot = match self.groups.entry(key.clone()) {
+                Entry::Occupied(slot) => slot.into_ref(),
+                Entry::Vacant(place) => {
+                    info!(group = %key, "new group");
+                    place.insert(Slot::new(ClassicGroup::new(&key.group_id, self.clock.now())))
+                }
+            };
+            self.act(key, &mut slot, &mut effects, act)
+        };
+        self.carry_out(key, effects);
+        result
+    }
+
+    fn act<R>(
+        &self,
+        key: &GroupKey,
+        slot: &mut Slot,
+        effects: &mut Vec<GroupEffect>,
+        act: impl FnOnce(&mut Slot, &mut GroupStep<'_>) -> R,
+    ) -> R {
+        let mut step = Step { now: self.clock.now(), settings: &self.settings, effects };
+        let result = act(slot, &mut step);
+        if let Some(at) = slot.group.wake_at()
+            && slot.armed.is_none_or(|armed| at < armed)
+        {
+            slot.armed = Some(at);
+            self.deadlines.push(at, key.clone());
+        }
+        result
+    }
+
+    fn carry_out(self: &Arc<Self>, key: &GroupKey, effects: Vec<GroupEffect>) {
+        for effect in effects {
+            // A waiter may be gone with its connection; the machine learns of that by the member's silence.
+            match effect {
+                Effect::Joined(waiter, reply) => drop(waiter.send(reply)),
+                Effect::Synced(waiter, reply) => drop(waiter.send(reply)),
+                Effect::Save(save) => self.save(key, save),
+            }
+        }
+    }
+
+    fn save(self: &Arc<Self>, key: &GroupKey, Save { version, record }: Save) {
+        let record = record.map(|record| record.encode());
+        let this = Arc::clone(self);
+        let saved_key = key.clone();
+        let saved = move |is_durable| this.saved(&saved_key, version, is_durable);
+        self.store.save(key, record, Box::new(saved));
+    }
+
+    fn saved(self: &Arc<Self>, key: &GroupKey, version: SaveVersion, is_durable: bool) {
+        let deletions = self.step(key, |slot, step| {
+            slot.group.saved(step, version, is_durable);
+            slot.deletions.extract_if(.., |(awaited, _)| *awaited <= version).collect::<Vec<_>>()
+        });
+        self.groups.remove_if(key, |_, slot| slot.group.is_gone());
+        for (_, waiter) in deletions.into_iter().flatten() {
+            let _ = waiter.send(if is_durable { Ok(()) } else { Err(GroupError::CoordinatorNotAvailable) });
+        }
+    }
+}
+
+fn check_group_id(key: &GroupKey) -> Result<(), GroupError> {
+    if key.group_id.is_empty() { Err(GroupError::InvalidGroupId) } else { Ok(()) }
+}

@@ -1,0 +1,298 @@
+//! Groups driven by the runtime's clock, which runs ahead whenever nobody has anything to do.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use tokio::time::{Instant, advance, sleep};
+
+use super::super::request::Protocol;
+use super::super::subscription::encode_subscription;
+use super::*;
+
+/// A log in memory: saves end at once, or wait in line.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    records: HashMap<GroupKey, Bytes>,
+    holds: bool,
+    held: Vec<Saved>,
+}
+
+impl Memory {
+    fn hold(&self) {
+        self.0.lock().unwrap().holds = true;
+    }
+
+    fn release(&self, is_durable: bool) {
+        let held = {
+            let mut inner = self.0.lock().unwrap();
+            inner.holds = false;
+            std::mem::take(&mut inner.held)
+        };
+        assert!(!held.is_empty(), "something was saved");
+        for saved in held {
+            saved(is_durable);
+        }
+    }
+
+    fn records(&self) -> Vec<(GroupKey, Bytes)> {
+        self.0.lock().unwrap().records.iter().map(|(key, record)| (key.clone(), record.clone())).collect()
+    }
+}
+
+impl GroupStore for Memory {
+    fn save(&self, key: &GroupKey, record: Option<Bytes>, saved: Saved) {
+        let mut inner = self.0.lock().unwrap();
+        match record {
+            Some(record) => inner.records.insert(key.clone(), record),
+            None => inner.records.remove(key),
+        };
+        if inner.holds {
+            inner.held.push(saved);
+        } else {
+            drop(inner);
+            saved(true);
+        }
+    }
+}
+
+/// Dotted names and paths of one volume `v` with one stream `s`.
+struct Names;
+
+impl TopicNames for Names {
+    fn identity(&self, _scope: Scope, name: &str) -> Option<TopicIdentity> {
+        let topic = name.strip_prefix("v.s.").or_else(|| name.strip_prefix("/v/s:"))?;
+        Some(TopicIdentity(u128::from(topic.as_bytes()[0])))
+    }
+}
+
+fn settings() -> GroupSettings {
+    GroupSettings {
+        session_timeout_min: Duration::from_secs(6),
+        session_timeout_max: Duration::from_mins(1),
+        members_max: 10,
+        initial_rebalance_delay: Duration::from_secs(3),
+        new_member_join_timeout: Duration::from_mins(5),
+    }
+}
+
+/// A coordinator that runs.
+fn start(store: &Memory) -> Arc<Coordinator> {
+    let coordinator = Coordinator::new(settings(), Box::new(store.clone()), Box::new(Names));
+    tokio::spawn(Arc::clone(&coordinator).run());
+    coordinator
+}
+
+fn key() -> GroupKey {
+    GroupKey::new(Scope::EVERYTHING, "g")
+}
+
+fn request(member_id: &str, topic: &str) -> JoinRequest {
+    JoinRequest {
+        member_id: member_id.to_owned(),
+        client_id: "c".to_owned(),
+        session_timeout: Duration::from_secs(10),
+        rebalance_timeout: Duration::from_secs(30),
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![Protocol { name: "range".to_owned(), metadata: encode_subscription(&[topic]) }],
+        ..JoinRequest::default()
+    }
+}
+
+fn sync_request(member_id: &str, generation: i32) -> SyncRequest {
+    SyncRequest {
+        member_id: member_id.to_owned(),
+        instance_id: None,
+        generation,
+        protocol_type: None,
+        protocol_name: None,
+        assignments: vec![(member_id.to_owned(), Bytes::from_static(b"all"))],
+    }
+}
+
+fn claim(member_id: &str, generation: i32) -> MemberClaim {
+    MemberClaim { member_id: member_id.to_owned(), instance_id: None, generation }
+}
+
+/// A member alone in its group, at work.
+async fn member(coordinator: &Arc<Coordinator>) -> (String, i32) {
+    let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
+    let synced = coordinator.sync(&key(), sync_request(&joined.member_id, joined.generation)).await.unwrap();
+    assert_eq!(synced.assignment, Bytes::from_static(b"all"));
+    (joined.member_id, joined.generation)
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_outs_come_when_they_are_due() {
+    let coordinator = start(&Memory::default());
+    let began = Instant::now();
+    let (member_id, generation) = member(&coordinator).await;
+    assert_eq!(began.elapsed().as_secs(), 3, "the initial delay");
+    for _ in 0..5 {
+        sleep(Duration::from_secs(9)).await;
+        assert_eq!(coordinator.heartbeat(&key(), &claim(&member_id, generation)), Ok(()));
+    }
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(coordinator.describe(&key()).unwrap().state, State::Empty, "nobody was heard of");
+    assert_eq!(coordinator.heartbeat(&key(), &claim(&member_id, generation)), Err(GroupError::UnknownMemberId));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_deadline_is_not_slept_through() {
+    let coordinator = start(&Memory::default());
+    let slow = JoinRequest { session_timeout: Duration::from_mins(1), ..request("", "v.s.t") };
+    coordinator.join(&GroupKey::new(Scope::EVERYTHING, "slow"), slow).await.unwrap();
+    let began = Instant::now();
+    coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_the_whole_broker_is_no_silence_of_its_members() {
+    let coordinator = start(&Memory::default());
+    let (member_id, generation) = member(&coordinator).await;
+    advance(Duration::from_mins(10)).await;
+    tokio::task::yield_now().await;
+    assert_eq!(coordinator.heartbeat(&key(), &claim(&member_id, generation)), Ok(()), "it may be heard now");
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(coordinator.describe(&key()).unwrap().state, State::Empty, "time goes on after the pause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_is_dropped_disturbs_nobody() {
+    let coordinator = start(&Memory::default());
+    drop(coordinator.join(&key(), request("", "v.s.t")));
+    let (member_id, _) = {
+        let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
+        (joined.member_id, joined.generation)
+    };
+    assert!(coordinator.describe(&key()).unwrap().members.iter().any(|member| member.member_id == member_id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_asked_makes_no_group() {
+    let coordinator = start(&Memory::default());
+    let nameless = GroupKey::new(Scope::EVERYTHING, "");
+    let short = JoinRequest { session_timeout: Duration::from_millis(5_999), ..request("", "t") };
+    let long = JoinRequest { session_timeout: Duration::from_millis(60_001), ..request("", "t") };
+    for (key, request, error) in [
+        (&nameless, request("", "t"), GroupError::InvalidGroupId),
+        (&key(), short, GroupError::InvalidSessionTimeout),
+        (&key(), long, GroupError::InvalidSessionTimeout),
+        (&key(), request("stranger", "t"), GroupError::UnknownMemberId),
+    ] {
+        let member_id = request.member_id.clone();
+        assert_eq!(coordinator.join(key, request).await, Err(JoinRefusal { error, member_id }));
+    }
+    assert_eq!(coordinator.sync(&key(), sync_request("m", 1)).await, Err(GroupError::UnknownMemberId));
+    assert_eq!(coordinator.sync(&nameless, sync_request("m", 1)).await, Err(GroupError::InvalidGroupId));
+    assert_eq!(coordinator.heartbeat(&key(), &claim("m", 1)), Err(GroupError::UnknownMemberId));
+    assert_eq!(coordinator.heartbeat(&nameless, &claim("m", 1)), Err(GroupError::InvalidGroupId));
+    let leaver = Leaver { member_id: "m".to_owned(), instance_id: None, reason: String::new() };
+    assert_eq!(coordinator.leave(&key(), &[leaver]), Ok(vec![Err(GroupError::UnknownMemberId)]));
+    assert_eq!(coordinator.delete(&key()).await, Err(GroupError::GroupIdNotFound));
+    assert_eq!(coordinator.list(Scope::EVERYTHING), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_of_other_scopes_are_other_groups() {
+    let coordinator = start(&Memory::default());
+    member(&coordinator).await;
+    let elsewhere = GroupKey::new(Scope(7), "g");
+    assert_eq!(coordinator.describe(&elsewhere), None);
+    coordinator.join(&elsewhere, request("", "v.s.t")).await.unwrap();
+    let listed: Vec<_> =
+        coordinator.list(Scope(7)).into_iter().map(|(group_id, group)| (group_id, group.state)).collect();
+    assert_eq!(listed, [("g".to_owned(), State::CompletingRebalance)]);
+    assert_eq!(coordinator.list(Scope::EVERYTHING)[0].1.state, State::Stable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_spellings_of_a_topic_do_not_meet_in_a_group() {
+    let coordinator = start(&Memory::default());
+    member(&coordinator).await;
+    let refusal = coordinator.join(&key(), request("", "/v/s:t")).await.unwrap_err();
+    assert_eq!(refusal.error, GroupError::InconsistentGroupProtocol);
+    let elsewhere = GroupKey::new(Scope::EVERYTHING, "h");
+    assert!(coordinator.join(&elsewhere, request("", "/v/s:t")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_survive_the_broker() {
+    let store = Memory::default();
+    let (member_id, generation) = member(&start(&store)).await;
+    let coordinator = start(&store);
+    coordinator.load(store.records());
+    assert_eq!(coordinator.heartbeat(&key(), &claim(&member_id, generation)), Ok(()));
+    let refusal = coordinator.join(&key(), request("", "/v/s:t")).await.unwrap_err();
+    assert_eq!(refusal.error, GroupError::InconsistentGroupProtocol, "its subscription is known again");
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(coordinator.describe(&key()).unwrap().state, State::Empty, "its session is watched again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_costs_only_its_own_group() {
+    let store = Memory::default();
+    let (member_id, generation) = member(&start(&store)).await;
+    let coordinator = start(&store);
+    let mut records = store.records();
+    records.insert(0, (GroupKey::new(Scope::EVERYTHING, "bad"), Bytes::from_static(b"\x01nonsense")));
+    coordinator.load(records);
+    assert_eq!(coordinator.describe(&GroupKey::new(Scope::EVERYTHING, "bad")), None);
+    assert_eq!(coordinator.heartbeat(&key(), &claim(&member_id, generation)), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_wait_for_the_log() {
+    let store = Memory::default();
+    let coordinator = start(&store);
+    let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
+    store.hold();
+    let answer = tokio::spawn(coordinator.sync(&key(), sync_request(&joined.member_id, joined.generation)));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!answer.is_finished());
+    store.release(true);
+    assert!(answer.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_group_is_gone_when_that_is_durable() {
+    let store = Memory::default();
+    let coordinator = start(&store);
+    let (member_id, _) = member(&coordinator).await;
+    assert_eq!(coordinator.delete(&key()).await, Err(GroupError::NonEmptyGroup));
+    let leaver = Leaver { member_id, instance_id: None, reason: String::new() };
+    assert_eq!(coordinator.leave(&key(), &[leaver]), Ok(vec![Ok(())]));
+
+    store.hold();
+    let failed = coordinator.delete(&key());
+    assert_eq!(coordinator.describe(&key()), None);
+    assert_eq!(coordinator.list(Scope::EVERYTHING), []);
+    store.release(false);
+    assert_eq!(failed.await, Err(GroupError::CoordinatorNotAvailable));
+    assert_eq!(coordinator.describe(&key()).unwrap().state, State::Empty, "it is still there");
+
+    assert_eq!(coordinator.delete(&key()).await, Ok(()));
+    assert_eq!(store.records(), []);
+    assert!(coordinator.groups.is_empty());
+    let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
+    assert_eq!(joined.generation, 1, "a group of that name begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commits_are_allowed_to_members_and_to_anybody_where_there_are_none() {
+    let coordinator = start(&Memory::default());
+    assert_eq!(coordinator.check_commit(&key(), &claim("", -1)), Ok(()), "it makes a group without members");
+    assert_eq!(
+        coordinator.check_commit(&GroupKey::new(Scope::EVERYTHING, "x"), &claim("m", 3)),
+        Err(GroupError::GroupIdNotFound)
+    );
+    let (member_id, generation) = member(&coordinator).await;
+    assert_eq!(coordinator.check_commit(&key(), &claim(&member_id, generation)), Ok(()));
+    assert_eq!(coordinator.check_commit(&key(), &claim("", -1)), Err(GroupError::UnknownMemberId));
+    assert!(!coordinator.has_overtaken(&key(), generation));
+    assert!(coordinator.has_overtaken(&key(), generation - 1));
+    assert!(!coordinator.has_overtaken(&GroupKey::new(Scope::EVERYTHING, "x"), 3));
+}

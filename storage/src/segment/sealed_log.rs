@@ -1,0 +1,192 @@
+//! A sealed log file: frames as they were written, and an index beside them.
+//!
+//! The index is read when the file is opened (its stretches) and when a partition is read (its entries). One that does not check is made anew from the frames.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch, StretchRecord};
+use super::stretch::SealedFile;
+use crate::disk::{Disk, File};
+use crate::error::{Error, Result};
+use crate::frame::{FileHeader, FileKind, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner};
+use crate::timeline::{Entry, lock};
+use crate::units::{Lsn, TimelineId, TopicPartition};
+
+/// What names a sealed log file and its index.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) timeline: TimelineId,
+    pub(crate) salt: u64,
+    pub(crate) first: Lsn,
+    pub(crate) log: PathBuf,
+    pub(crate) index: PathBuf,
+}
+
+/// The file while it is open.
+#[derive(Debug)]
+pub(crate) struct SealedLog {
+    named: Named,
+    file: Arc<dyn File>,
+    index_file: Arc<dyn File>,
+    index: Index,
+    /// The entries that were asked for last: a consumer asks again and again.
+    recent: Mutex<Option<(TopicPartition, Arc<[Entry]>)>>,
+}
+
+impl SealedLog {
+    /// Opens the file and its index, which is made anew if it does not check.
+    pub(crate) fn open(disk: &dyn Disk, named: Named, opening: u32) -> Result<Arc<Self>> {
+        let file = disk.open_read_only(&named.log)?;
+        let opened = open_index(disk, &named);
+        let (index_file, index) = match opened {
+            Ok(opened) => opened,
+            Err(newer @ Error::Newer { .. }) => return Err(newer),
+            Err(error) => {
+                tracing::warn!(%error, log = %named.first, "making the index of a log file anew");
+                let (stretches, groups) = scan(&file, &named)?;
+                write(disk, &named, opening, &stretches, &groups)?;
+                open_index(disk, &named)?
+            }
+        };
+        Ok(Arc::new(Self { named, file, index_file, index, recent: Mutex::new(None) }))
+    }
+
+    /// What it holds.
+    pub(crate) fn stretches(&self) -> &[StretchRecord] {
+        &self.index.stretches
+    }
+
+    /// The groups in it.
+    pub(crate) fn groups(&self) -> Result<Vec<GroupRecord>> {
+        self.index.groups(&*self.index_file)
+    }
+
+    /// The entries of a partition; from the frames if the index does not check any more.
+    pub(crate) fn records(&self, partition: TopicPartition) -> Result<Vec<EntryRecord>> {
+        let Some(stretch) = self.index.stretch(partition) else { return Ok(Vec::new()) };
+        match self.index.entries(&*self.index_file, stretch) {
+            Err(error @ Error::Corrupt(_)) => {
+                tracing::error!(%error, "reading the frames in place of their index");
+                let (stretches, _) = scan(&self.file, &self.named)?;
+                let found = stretches.into_iter().find(|stretch| stretch.partition == partition);
+                found.map(|stretch| stretch.entries).ok_or(error)
+            }
+            read => read,
+        }
+    }
+}
+
+impl SealedFile for SealedLog {
+    fn file(&self) -> Arc<dyn File> {
+        Arc::clone(&self.file)
+    }
+
+    fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>> {
+        if let Some((of, entries)) = &*lock(&self.recent)
+            && *of == partition
+        {
+            return Ok(Arc::clone(entries));
+        }
+        let entries = index::readable(&self.records(partition)?);
+        *lock(&self.recent) = Some((partition, Arc::clone(&entries)));
+        Ok(entries)
+    }
+
+    fn end_at(&self, partition: TopicPartition, lsn: Lsn) -> Result<i64> {
+        let records = self.records(partition)?;
+        let next = records.partition_point(|record| record.lsn <= lsn);
+        let end = self.index.stretch(partition).map_or(0, |stretch| stretch.end_offset);
+        Ok(records.get(next).map_or(end, |record| record.base_offset))
+    }
+}
+
+/// Writes an index: temporary name, sync, rename, directory.
+pub(crate) fn write(
+    disk: &dyn Disk,
+    named: &Named,
+    opening: u32,
+    stretches: &[NewStretch],
+    groups: &[GroupRecord],
+) -> Result<()> {
+    let header = FileHeader {
+        kind: FileKind::Index,
+        timeline: named.timeline,
+        salt: named.salt,
+        first_lsn: named.first,
+        file_id: named.first.0,
+        created_ms: groups.last().map_or(0, |group| group.time),
+        opening,
+    };
+    let temporary = named.index.with_extension("idx.tmp");
+    if disk.exists(&temporary)? {
+        disk.remove(&temporary)?;
+    }
+    let file = disk.create(&temporary)?;
+    let mut bytes = header.encode().to_vec();
+    bytes.extend_from_slice(&index::encode(HEADER_BYTES as u64, stretches, groups));
+    file.write_at(&bytes, 0)?;
+    disk.fail_point("seal.before_index_sync")?;
+    file.sync_all()?;
+    disk.rename(&temporary, &named.index)?;
+    disk.sync_dir(named.index.parent().unwrap_or(&named.index))?;
+    disk.fail_point("seal.after_index")
+}
+
+fn open_index(disk: &dyn Disk, named: &Named) -> Result<(Arc<dyn File>, Index)> {
+    let file = disk.open_read_only(&named.index)?;
+    let head = file.read_at(0, HEADER_BYTES)?;
+    let header = FileHeader::read(&head, &named.index, FileKind::Index, Some((named.timeline, named.salt)))?;
+    if header.first_lsn != named.first {
+        return Err(Error::Corrupt(format!("{} is of log file {}", named.index.display(), header.first_lsn)));
+    }
+    let index = Index::read(&*file)?;
+    Ok((file, index))
+}
+
+/// What the index of a log file has to say, from the frames. A bad place ends it: what lies behind is not reachable.
+fn scan(file: &Arc<dyn File>, named: &Named) -> Result<(Vec<NewStretch>, Vec<GroupRecord>)> {
+    let scan = Scan { payloads: Payloads::None, ..Scan::whole(named.first, named.salt) };
+    let mut scanner = Scanner::new(Arc::clone(file), scan)?;
+    let mut stretches: BTreeMap<TopicPartition, NewStretch> = BTreeMap::new();
+    let mut groups = Vec::new();
+    loop {
+        match scanner.next()? {
+            Scanned::Group(group) => {
+                let GroupRead { header, .. } = &group;
+                groups.push(GroupRecord { lsn: header.lsn, time: header.time_ms, position: header.position });
+                add_group(&mut stretches, &group);
+            }
+            Scanned::End { .. } => break,
+            Scanned::Bad { at, why, .. } => {
+                tracing::error!(log = %named.first, at, %why, "a sealed log file is damaged: what lies behind is lost");
+                break;
+            }
+        }
+    }
+    Ok((stretches.into_values().collect(), groups))
+}
+
+fn add_group(stretches: &mut BTreeMap<TopicPartition, NewStretch>, group: &GroupRead) {
+    for frame in group.frames.iter().filter(|frame| frame.header.kind.has_batch()) {
+        let header = &frame.header;
+        let entry = EntryRecord {
+            base_offset: header.base_offset,
+            position: u32::try_from(frame.payload_position()).unwrap_or(u32::MAX),
+            bytes: header.payload_bytes,
+            lsn: header.lsn,
+            max_timestamp: header.max_timestamp_ms,
+        };
+        let end_offset = header.base_offset.saturating_add(i64::from(header.offsets));
+        let stretch = stretches.entry(header.partition).or_insert_with(|| NewStretch {
+            partition: header.partition,
+            end_offset,
+            last_lsn: header.lsn,
+            entries: Vec::new(),
+        });
+        stretch.entries.push(entry);
+        stretch.end_offset = end_offset;
+        stretch.last_lsn = header.lsn;
+    }
+}
