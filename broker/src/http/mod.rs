@@ -6,12 +6,14 @@
 pub mod groups;
 mod guard;
 mod health;
+mod listener;
 mod metrics;
 mod problem;
 pub mod topics;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -27,9 +29,13 @@ pub use problem::Problem;
 
 use crate::metrics::Metrics;
 use guard::Guard;
+use listener::Bounded;
 
 /// A body is a few settings; none is near this.
 const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// How long requests under way may take after the stop.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -40,10 +46,16 @@ pub struct HttpState {
     pub readiness: Readiness,
 }
 
-/// Answers HTTP on `listener` until `stop`, and lets requests under way finish.
+/// Answers HTTP on `listener` until `stop`, and lets requests under way finish if they do so soon.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) -> io::Result<()> {
     let guard = Guard { on_loopback: listener.local_addr()?.ip().is_loopback() };
-    axum::serve(listener, router(state, guard)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let answering = axum::serve(Bounded::new(listener), router(state, guard));
+    let answering = answering.with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        done = answering.into_future() => done,
+        // A connection that is silent in the middle of a request would hold up the stop for a minute.
+        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
 }
 
 fn router(state: HttpState, guard: Guard) -> Router {
@@ -139,6 +151,17 @@ mod tests {
         assert_eq!(response.status(), 403);
         let get = client.get(format!("{}/livez", server.url)).header("host", "evil.example");
         assert_eq!(get.send().await.unwrap().status(), 403);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_when_told_whatever_a_client_does() {
+        use tokio::io::AsyncWriteExt;
+        let server = server().await;
+        let address = server.url.strip_prefix("http://").unwrap().to_owned();
+        let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET /livez HT").await.unwrap();
+        server.stop.cancel();
+        server.task.await.unwrap().unwrap();
     }
 
     #[tokio::test]
