@@ -11,6 +11,9 @@ impl Scope {
     pub const EVERYTHING: Scope = Scope(0);
 }
 
+/// The longest group id that the log takes, in bytes: what Kafka's formats can say.
+const GROUP_ID_BYTES_MAX: usize = i16::MAX as usize;
+
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupKey {
@@ -24,6 +27,11 @@ impl GroupKey {
     /// Names a group.
     pub fn new(scope: Scope, group_id: &str) -> Self {
         Self { scope, group_id: group_id.to_owned() }
+    }
+
+    /// Whether the group can be written down. Newer versions of requests can say longer ids.
+    pub fn is_storable(&self) -> bool {
+        self.group_id.len() <= GROUP_ID_BYTES_MAX
     }
 }
 

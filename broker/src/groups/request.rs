@@ -156,6 +156,13 @@ pub struct GroupDescription {
     pub members: Vec<MemberDescription>,
 }
 
+impl GroupDescription {
+    /// A group that consists of positions only.
+    pub(super) fn simple() -> Self {
+        Self { state: super::State::Empty, protocol_type: None, protocol_name: None, members: Vec::new() }
+    }
+}
+
 /// A member as `DescribeGroups` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberDescription {

@@ -35,3 +35,30 @@ impl From<&GroupsConfig> for GroupSettings {
         }
     }
 }
+
+/// How long positions are kept, and how much may go with one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PositionSettings {
+    /// `offset.metadata.max.bytes`: the longest text that may go with a position.
+    pub metadata_bytes_max: usize,
+    /// `offsets.retention.minutes`: how long positions that nobody uses are kept.
+    pub retention: Duration,
+    /// `offsets.retention.check.interval.ms`: how often expired ones are looked for.
+    pub retention_check_interval: Duration,
+}
+
+impl PositionSettings {
+    pub(super) fn retention_ms(&self) -> i64 {
+        i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl From<&GroupsConfig> for PositionSettings {
+    fn from(config: &GroupsConfig) -> Self {
+        Self {
+            metadata_bytes_max: usize::try_from(config.offset_metadata_bytes_max).unwrap_or(usize::MAX),
+            retention: config.offsets_retention,
+            retention_check_interval: config.offsets_retention_check_interval,
+        }
+    }
+}

@@ -8,9 +8,17 @@
 
 use std::collections::HashMap;
 
+use millpond_storage::TopicNumber;
+use millpond_storage::state::VolumeId;
+
 /// What a topic is, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicIdentity(pub u128);
+pub struct TopicIdentity {
+    /// The volume that has it.
+    pub volume: VolumeId,
+    /// Its number in the volume.
+    pub number: TopicNumber,
+}
 
 /// A topic as a member's subscription spells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +50,11 @@ impl Spellings {
         None
     }
 
+    /// Whether a member names the topic.
+    pub(super) fn contains(&self, topic: TopicIdentity) -> bool {
+        self.names.contains_key(&topic)
+    }
+
     /// Counts in a member's topics, which were found free of conflict.
     pub(super) fn add(&mut self, topics: &[TopicSpelling]) {
         for spelling in topics {
@@ -66,8 +79,9 @@ impl Spellings {
 mod tests {
     use super::*;
 
-    fn spelled(name: &str, topic: u128) -> TopicSpelling {
-        TopicSpelling { name: name.to_owned(), topic: TopicIdentity(topic) }
+    fn spelled(name: &str, topic: u32) -> TopicSpelling {
+        let topic = TopicIdentity { volume: VolumeId(1), number: TopicNumber(topic) };
+        TopicSpelling { name: name.to_owned(), topic }
     }
 
     #[test]

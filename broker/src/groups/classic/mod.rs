@@ -40,6 +40,7 @@ use std::fmt;
 use std::time::Duration;
 
 use self::member::Member;
+pub use self::observe::Aging;
 use self::persistence::Persistence;
 pub use self::persistence::{Save, SaveVersion};
 use self::rebalance::JoinTimer;

@@ -8,9 +8,25 @@ use tracing::warn;
 use super::super::GroupError;
 use super::super::record::GroupRecord;
 use super::super::request::{GroupDescription, Protocol};
-use super::super::spelling::TopicSpelling;
+use super::super::spelling::{TopicIdentity, TopicSpelling};
 use super::super::subscription::CONSUMER_PROTOCOL_TYPE;
 use super::{ClassicGroup, Effect, Member, Now, SaveVersion, State, Step};
+
+/// By what the positions of a group age, until `offsets.retention.minutes` have passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aging {
+    /// They are in use, or may be.
+    Never,
+    /// Nobody is in the group: since each was committed.
+    SinceCommit,
+    /// Since each was committed, but only in topics that the members do not subscribe to.
+    SinceCommitIfUnsubscribed,
+    /// Since the last member left, or since a later commit.
+    SinceEmpty {
+        /// When it left (milliseconds since 1970).
+        unix_ms: i64,
+    },
+}
 
 impl<J, S> ClassicGroup<J, S> {
     /// Takes up a group after a restart. Its members have their whole session timeout to be heard of; `topics` reads and
@@ -113,22 +129,33 @@ impl<J, S> ClassicGroup<J, S> {
         self.state == State::Dead && self.persistence.is_idle()
     }
 
-    /// Since when the group is in its state, in milliseconds since 1970.
-    pub fn state_since_unix_ms(&self) -> i64 {
-        self.state_since_unix_ms
-    }
-
     /// The protocol type, once a member brought one.
     pub fn protocol_type(&self) -> Option<&str> {
         self.protocol_type.as_deref()
     }
 
-    /// Whether consumers of the group want this topic. A consumer group whose subscriptions cannot be read wants any.
-    pub fn is_subscribed_to(&self, topic: &str) -> bool {
+    /// Whether consumers of the group want this topic, by this name or another. A consumer group whose subscriptions cannot
+    /// be read wants any.
+    pub fn is_subscribed_to(&self, name: &str, topic: TopicIdentity) -> bool {
         match &self.subscribed_topics {
-            Some(topics) => topics.contains(topic),
+            Some(topics) => topics.contains(name) || self.spellings.contains(topic),
             None => self.protocol_type() == Some(CONSUMER_PROTOCOL_TYPE) && !self.members.is_empty(),
         }
+    }
+
+    /// By what the group's positions age.
+    pub fn aging(&self) -> Aging {
+        match self.state {
+            State::Empty if self.protocol_type.is_some() => Aging::SinceEmpty { unix_ms: self.state_since_unix_ms },
+            State::Empty => Aging::SinceCommit,
+            State::Stable if self.subscribed_topics.is_some() => Aging::SinceCommitIfUnsubscribed,
+            _ => Aging::Never,
+        }
+    }
+
+    /// Whether the group is empty and nobody is about to join.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Empty && self.pending_joins.is_empty()
     }
 
     /// Whether single positions may be deleted: in consumer groups at any time (if not subscribed), in others only when

@@ -20,7 +20,7 @@ use tokio::time::sleep_until;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::classic::{ClassicGroup, Effect, Save, SaveVersion, Step};
+use super::classic::{Aging, ClassicGroup, Effect, Save, SaveVersion, Step};
 use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::request::{
@@ -64,7 +64,7 @@ impl Slot {
     }
 }
 
-/// All groups of this broker.
+/// The members of all groups of this broker.
 pub struct Coordinator {
     groups: DashMap<GroupKey, Slot>,
     settings: GroupSettings,
@@ -167,14 +167,10 @@ impl Coordinator {
     }
 
     /// Whether an `OffsetCommit` may be carried out. A client outside of the group protocol may name a group that is not
-    /// there, which makes one without members.
+    /// there: it will be there by its positions.
     pub fn check_commit(self: &Arc<Self>, key: &GroupKey, claim: &MemberClaim) -> Result<(), GroupError> {
-        let act = |slot: &mut Slot, step: &mut GroupStep<'_>| slot.group.check_commit(step, claim);
-        if claim.generation < 0 {
-            self.step_or_create(key, act)
-        } else {
-            self.step(key, act).unwrap_or(Err(GroupError::GroupIdNotFound))
-        }
+        let checked = self.step(key, |slot, step| slot.group.check_commit(step, claim));
+        checked.unwrap_or(if claim.generation < 0 { Ok(()) } else { Err(GroupError::GroupIdNotFound) })
     }
 
     /// Whether a commit of this generation, allowed before, has come too late to be carried out: to be asked where commits
@@ -183,19 +179,45 @@ impl Coordinator {
         self.groups.get(key).is_some_and(|slot| slot.group.has_overtaken(generation))
     }
 
-    /// Deletes a group without members; done when that is durable.
-    pub fn delete(self: &Arc<Self>, key: &GroupKey) -> impl Future<Output = Result<(), GroupError>> + Send + use<> {
+    /// Whether single positions of a group may be deleted, see [`ClassicGroup::check_offset_delete`]; none if there is no
+    /// such group here.
+    pub fn check_offset_delete(&self, key: &GroupKey) -> Option<Result<(), GroupError>> {
+        self.groups.get(key).map(|slot| slot.group.check_offset_delete())
+    }
+
+    /// Whether the consumers of a group want a topic, by this name or another.
+    pub fn is_subscribed_to(&self, key: &GroupKey, name: &str, topic: TopicIdentity) -> bool {
+        self.groups.get(key).is_some_and(|slot| slot.group.is_subscribed_to(name, topic))
+    }
+
+    /// By what a group's positions age.
+    pub fn aging(&self, key: &GroupKey) -> Aging {
+        self.groups.get(key).map_or(Aging::SinceCommit, |slot| slot.group.aging())
+    }
+
+    /// Deletes a group without members; the future is done when that is durable.
+    pub fn delete(
+        self: &Arc<Self>,
+        key: &GroupKey,
+    ) -> Result<impl Future<Output = Result<(), GroupError>> + Send + use<>, GroupError> {
         let (waiter, answer) = oneshot::channel();
         let begun = self.step(key, |slot, step| {
             let version = slot.group.delete(step)?;
             slot.deletions.push((version, waiter));
             Ok(())
         });
-        let begun = begun.unwrap_or(Err(GroupError::GroupIdNotFound));
-        async move {
-            begun?;
-            answer.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable))
-        }
+        begun.unwrap_or(Err(GroupError::GroupIdNotFound))?;
+        Ok(async move { answer.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable)) })
+    }
+
+    /// Deletes a group if it is empty and nobody is about to join it. Nobody waits for it.
+    pub fn delete_idle(self: &Arc<Self>, key: &GroupKey) {
+        self.step(key, |slot, step| {
+            if slot.group.is_idle() {
+                // An empty group can be deleted, and if the log does not take that, the next look finds it again.
+                let _ = slot.group.delete(step);
+            }
+        });
     }
 
     /// The group as it is; none if there is none.
@@ -315,6 +337,12 @@ impl Coordinator {
     }
 }
 
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "coordinator of {} groups", self.groups.len())
+    }
+}
+
 fn check_group_id(key: &GroupKey) -> Result<(), GroupError> {
-    if key.group_id.is_empty() { Err(GroupError::InvalidGroupId) } else { Ok(()) }
+    if key.group_id.is_empty() || !key.is_storable() { Err(GroupError::InvalidGroupId) } else { Ok(()) }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use millpond_storage::TopicNumber;
+use millpond_storage::state::VolumeId;
 use tokio::time::{Instant, advance, sleep};
 
 use super::super::request::Protocol;
@@ -64,7 +66,8 @@ struct Names;
 impl TopicNames for Names {
     fn identity(&self, _scope: Scope, name: &str) -> Option<TopicIdentity> {
         let topic = name.strip_prefix("v.s.").or_else(|| name.strip_prefix("/v/s:"))?;
-        Some(TopicIdentity(u128::from(topic.as_bytes()[0])))
+        let number = TopicNumber(u32::from(topic.as_bytes()[0]));
+        Some(TopicIdentity { volume: VolumeId(1), number })
     }
 }
 
@@ -192,7 +195,7 @@ async fn what_cannot_be_asked_makes_no_group() {
     assert_eq!(coordinator.heartbeat(&nameless, &claim("m", 1)), Err(GroupError::InvalidGroupId));
     let leaver = Leaver { member_id: "m".to_owned(), instance_id: None, reason: String::new() };
     assert_eq!(coordinator.leave(&key(), &[leaver]), Ok(vec![Err(GroupError::UnknownMemberId)]));
-    assert_eq!(coordinator.delete(&key()).await, Err(GroupError::GroupIdNotFound));
+    assert_eq!(coordinator.delete(&key()).map(|_| ()), Err(GroupError::GroupIdNotFound));
     assert_eq!(coordinator.list(Scope::EVERYTHING), []);
 }
 
@@ -262,19 +265,19 @@ async fn a_deleted_group_is_gone_when_that_is_durable() {
     let store = Memory::default();
     let coordinator = start(&store);
     let (member_id, _) = member(&coordinator).await;
-    assert_eq!(coordinator.delete(&key()).await, Err(GroupError::NonEmptyGroup));
+    assert_eq!(coordinator.delete(&key()).map(|_| ()), Err(GroupError::NonEmptyGroup));
     let leaver = Leaver { member_id, instance_id: None, reason: String::new() };
     assert_eq!(coordinator.leave(&key(), &[leaver]), Ok(vec![Ok(())]));
 
     store.hold();
-    let failed = coordinator.delete(&key());
+    let failed = coordinator.delete(&key()).unwrap();
     assert_eq!(coordinator.describe(&key()), None);
     assert_eq!(coordinator.list(Scope::EVERYTHING), []);
     store.release(false);
     assert_eq!(failed.await, Err(GroupError::CoordinatorNotAvailable));
     assert_eq!(coordinator.describe(&key()).unwrap().state, State::Empty, "it is still there");
 
-    assert_eq!(coordinator.delete(&key()).await, Ok(()));
+    assert_eq!(coordinator.delete(&key()).unwrap().await, Ok(()));
     assert_eq!(store.records(), []);
     assert!(coordinator.groups.is_empty());
     let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
@@ -284,7 +287,7 @@ async fn a_deleted_group_is_gone_when_that_is_durable() {
 #[tokio::test(start_paused = true)]
 async fn commits_are_allowed_to_members_and_to_anybody_where_there_are_none() {
     let coordinator = start(&Memory::default());
-    assert_eq!(coordinator.check_commit(&key(), &claim("", -1)), Ok(()), "it makes a group without members");
+    assert_eq!(coordinator.check_commit(&key(), &claim("", -1)), Ok(()), "there is no group that could mind");
     assert_eq!(
         coordinator.check_commit(&GroupKey::new(Scope::EVERYTHING, "x"), &claim("m", 3)),
         Err(GroupError::GroupIdNotFound)

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use millpond_storage::TopicNumber;
+use millpond_storage::state::VolumeId;
 
 use super::super::{ClassicGroup, Effect, Now, Save, State, Step};
 use crate::groups::record::GroupRecord;
@@ -71,8 +73,12 @@ pub(super) fn protocols(names: &[&str], topics: &[&str]) -> Vec<Protocol> {
     names.iter().map(|name| Protocol { name: (*name).to_owned(), metadata: metadata.clone() }).collect()
 }
 
-pub(super) fn spelled(name: &str, topic: u128) -> TopicSpelling {
-    TopicSpelling { name: name.to_owned(), topic: TopicIdentity(topic) }
+pub(super) fn topic(number: u32) -> TopicIdentity {
+    TopicIdentity { volume: VolumeId(1), number: TopicNumber(number) }
+}
+
+pub(super) fn spelled(name: &str, number: u32) -> TopicSpelling {
+    TopicSpelling { name: name.to_owned(), topic: topic(number) }
 }
 
 pub(super) fn claim(member_id: &str, generation: i32) -> MemberClaim {

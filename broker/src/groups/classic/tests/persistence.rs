@@ -1,5 +1,6 @@
 //! What is written down, when, and what becomes of it after a restart.
 
+use super::super::Aging;
 use super::bench::*;
 use crate::groups::record::GroupRecord;
 use crate::groups::request::JoinRequest;
@@ -39,7 +40,7 @@ fn after_a_restart_members_go_on_without_a_rebalance() {
     let waiter = bench.join(consumer(&ids[1]));
     assert_eq!(bench.joined(waiter).unwrap().generation, 2, "all protocols were remembered: nothing has changed");
     assert!(bench.group.is_leader(&ids[0]));
-    assert!(bench.group.is_subscribed_to("t") && !bench.group.is_subscribed_to("u"));
+    assert!(bench.group.is_subscribed_to("t", topic(9)) && !bench.group.is_subscribed_to("u", topic(9)));
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn a_deletion_that_cannot_be_stored_leaves_the_group() {
 fn single_positions_may_be_deleted_where_nobody_could_want_them() {
     let (bench, _) = Bench::stable(&["1"]);
     assert_eq!(bench.group.check_offset_delete(), Ok(()), "topic by topic, see subscriptions");
-    assert!(bench.group.is_subscribed_to("t") && !bench.group.is_subscribed_to("u"));
+    assert!(bench.group.is_subscribed_to("t", topic(9)) && !bench.group.is_subscribed_to("u", topic(9)));
 
     let mut bench = Bench::new();
     assert_eq!(bench.group.check_offset_delete(), Ok(()));
@@ -179,7 +180,33 @@ fn a_consumer_group_whose_subscriptions_cannot_be_read_may_want_anything() {
     }
     bench.join(request);
     bench.advance(INITIAL_DELAY);
-    assert!(bench.group.is_subscribed_to("anything"));
+    assert!(bench.group.is_subscribed_to("anything", topic(9)));
+}
+
+#[test]
+fn a_topic_is_subscribed_to_under_any_of_its_names() {
+    let mut bench = Bench::new();
+    bench.join(JoinRequest { topics: vec![spelled("t", 7)], requires_known_member_id: false, ..consumer("") });
+    bench.advance(INITIAL_DELAY);
+    assert!(bench.group.is_subscribed_to("/v/s:t", topic(7)));
+    assert!(!bench.group.is_subscribed_to("/v/s:t", topic(8)));
+}
+
+#[test]
+fn positions_age_by_what_the_group_does() {
+    assert_eq!(Bench::new().group.aging(), Aging::SinceCommit);
+    let (mut bench, ids) = Bench::stable(&["1"]);
+    assert_eq!(bench.group.aging(), Aging::SinceCommitIfUnsubscribed);
+    let pending = bench.new_id("2");
+    bench.join(consumer(&ids[0]));
+    assert_eq!(bench.group.aging(), Aging::Never);
+    bench.leave(&pending).unwrap();
+    bench.leave(&ids[0]).unwrap();
+    let unix_ms = 1_000_000 + i64::try_from(bench.now_ms()).unwrap();
+    assert_eq!(bench.group.aging(), Aging::SinceEmpty { unix_ms });
+    assert!(bench.group.is_idle());
+    bench.new_id("3");
+    assert!(!bench.group.is_idle(), "somebody is about to join");
 }
 
 #[test]

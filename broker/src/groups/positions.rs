@@ -1,0 +1,214 @@
+//! Positions that groups commit: facts of the volume that holds the topic, so that they branch and rewind with it.
+//!
+//! A commit is allowed by the coordinator first and then put in order by the writer of each volume, which asks once more
+//! whether the group has gone on without the member: nobody's position lands behind that of who took over. Positions are
+//! read as they are visible, which those are that were acknowledged.
+//!
+//! The key of a position is (group, topic, partition), the same in every scope.
+
+use std::sync::Arc;
+
+use millpond_storage::state::{Committed, Fact, Position, PositionKey, Topic, TopicId, Txn, VolumeId};
+use millpond_storage::{Error, Timeline, TimelineId, TopicNumber};
+
+use super::batch::Batch;
+use super::request::MemberClaim;
+use super::spelling::TopicIdentity;
+use super::{GroupError, GroupKey, Groups, Scope};
+
+/// A topic, as far as positions have to know it.
+#[derive(Clone, Debug)]
+pub struct PositionTopic {
+    /// The log of its volume.
+    pub timeline: Timeline,
+    /// Its volume.
+    pub volume: VolumeId,
+    /// Its number there.
+    pub number: TopicNumber,
+    /// Its short name there.
+    pub name: Arc<str>,
+    /// The id that clients know it by.
+    pub id: TopicId,
+}
+
+impl PositionTopic {
+    /// What the topic is, whatever it is called.
+    pub fn identity(&self) -> TopicIdentity {
+        TopicIdentity { volume: self.volume, number: self.number }
+    }
+}
+
+/// A position to be committed.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// In which topic.
+    pub topic: PositionTopic,
+    /// In which of its partitions.
+    pub partition: u32,
+    /// The next offset to read.
+    pub offset: i64,
+    /// The leader epoch of the last record read; −1 if it is not known.
+    pub leader_epoch: i32,
+    /// What the client says with it.
+    pub metadata: String,
+}
+
+/// A position that a group committed.
+#[derive(Clone, Debug)]
+pub struct GroupPosition {
+    /// The log of the topic's volume.
+    pub timeline: TimelineId,
+    /// The topic.
+    pub topic: Arc<Topic>,
+    /// The partition.
+    pub partition: u32,
+    /// The position.
+    pub committed: Committed,
+}
+
+/// Why a position was not committed or deleted.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PositionError {
+    /// The group does not allow it.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The topic or the partition is not there (any more).
+    #[error("no such topic or partition")]
+    UnknownPartition,
+    /// What goes with the position is too long.
+    #[error("the metadata of the position is too long")]
+    MetadataTooLarge,
+    /// The consumers of the group subscribe to the topic.
+    #[error("the group is subscribed to the topic")]
+    Subscribed,
+    /// The log did not take it.
+    #[error(transparent)]
+    Storage(#[from] Error),
+}
+
+/// An answer for each position, in the order of the request.
+pub type PositionResults = Vec<Result<(), PositionError>>;
+
+/// The longest text that the format of positions takes, in bytes.
+const METADATA_BYTES_MAX: usize = i16::MAX as usize;
+
+impl Groups {
+    /// Commits positions. The future is done when they are durable, as far as their volumes promise that.
+    pub fn commit(
+        &self,
+        key: &GroupKey,
+        claim: &MemberClaim,
+        commits: Vec<Commit>,
+    ) -> impl Future<Output = PositionResults> + Send + use<> {
+        let time = (self.clock)();
+        let checked = self.coordinator.check_commit(key, claim).and_then(|()| storable(key));
+        let mut batch = Batch::new(commits.len());
+        for (place, commit) in commits.into_iter().enumerate() {
+            match &checked {
+                Err(error) => batch.refuse(place, (*error).into()),
+                Ok(()) if self.is_too_long(&commit.metadata) => batch.refuse(place, PositionError::MetadataTooLarge),
+                Ok(()) => batch.add(place, commit.topic.timeline.clone(), commit),
+            }
+        }
+        let coordinator = Arc::clone(&self.coordinator);
+        let (key, generation) = (key.clone(), claim.generation);
+        batch.submit(move |txn, commits: Vec<Commit>| {
+            if coordinator.has_overtaken(&key, generation) {
+                return commits.iter().map(|_| Err(GroupError::IllegalGeneration.into())).collect();
+            }
+            let group: Arc<str> = key.group_id.as_str().into();
+            commits.iter().map(|commit| put(txn, &group, commit, time)).collect()
+        })
+    }
+
+    fn is_too_long(&self, metadata: &str) -> bool {
+        metadata.len() > self.settings.metadata_bytes_max.min(METADATA_BYTES_MAX)
+    }
+
+    /// What a group committed for partitions of a topic.
+    pub fn positions(&self, group_id: &str, topic: &PositionTopic, partitions: &[i32]) -> Vec<Option<Committed>> {
+        topic.timeline.state(|state| {
+            let find = |partition: &i32| {
+                let partition = u32::try_from(*partition).ok()?;
+                state.position(group_id, topic.number, partition).cloned()
+            };
+            partitions.iter().map(find).collect()
+        })
+    }
+
+    /// All that a group committed in a scope, topic by topic.
+    pub fn all_positions(&self, scope: Scope, group_id: &str) -> Vec<GroupPosition> {
+        let mut positions = Vec::new();
+        for timeline in self.volumes(scope) {
+            timeline.state(|state| {
+                positions.extend(state.positions_of(group_id).map(|(topic, partition, committed)| GroupPosition {
+                    timeline: timeline.id(),
+                    topic: Arc::clone(topic),
+                    partition,
+                    committed: committed.clone(),
+                }));
+            });
+        }
+        positions
+    }
+
+    /// Whether a group committed anything in a scope.
+    pub(super) fn has_positions(&self, scope: Scope, group_id: &str) -> bool {
+        let has_any = |timeline: &Timeline| timeline.state(|state| state.positions_of(group_id).next().is_some());
+        self.volumes(scope).iter().any(has_any)
+    }
+
+    /// Deletes single positions. An error of the whole is one of the group; positions that are not there are deleted, too.
+    pub fn delete_positions(
+        &self,
+        key: &GroupKey,
+        positions: Vec<(String, PositionTopic, u32)>,
+    ) -> Result<impl Future<Output = PositionResults> + Send + use<>, GroupError> {
+        match self.coordinator.check_offset_delete(key) {
+            Some(checked) => checked?,
+            None if self.has_positions(key.scope, &key.group_id) => {}
+            None => return Err(GroupError::GroupIdNotFound),
+        }
+        let mut batch = Batch::new(positions.len());
+        for (place, (name, topic, partition)) in positions.into_iter().enumerate() {
+            if self.coordinator.is_subscribed_to(key, &name, topic.identity()) {
+                batch.refuse(place, PositionError::Subscribed);
+            } else {
+                batch.add(place, topic.timeline.clone(), (topic.name, partition));
+            }
+        }
+        let group: Arc<str> = key.group_id.as_str().into();
+        Ok(batch.submit(move |txn, positions: Vec<(Arc<str>, u32)>| {
+            let delete = |(topic, partition)| {
+                let key = PositionKey { group: Arc::clone(&group), topic, partition };
+                if txn.get::<Position>(&key).is_some() {
+                    txn.delete::<Position>(key);
+                }
+                Ok(())
+            };
+            positions.into_iter().map(delete).collect()
+        }))
+    }
+}
+
+fn storable(key: &GroupKey) -> Result<(), GroupError> {
+    if key.is_storable() { Ok(()) } else { Err(GroupError::InvalidGroupId) }
+}
+
+/// Says a position, if its topic is still the one that was meant.
+fn put(txn: &mut Txn<'_>, group: &Arc<str>, commit: &Commit, time: i64) -> Result<(), PositionError> {
+    let topic = txn.topic_by_number(commit.topic.number).ok_or(PositionError::UnknownPartition)?;
+    if commit.partition >= topic.partitions {
+        return Err(PositionError::UnknownPartition);
+    }
+    let key = PositionKey { group: Arc::clone(group), topic: topic.name.short(), partition: commit.partition };
+    let committed = Committed {
+        offset: commit.offset,
+        time,
+        leader_epoch: commit.leader_epoch,
+        metadata: commit.metadata.as_str().into(),
+        topic_id: commit.topic.id,
+    };
+    txn.put(Fact::from(Position { key, committed }));
+    Ok(())
+}
