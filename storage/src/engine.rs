@@ -156,6 +156,11 @@ impl Engine {
         maintenance::round(self)
     }
 
+    /// Writes a checkpoint of every timeline now.
+    pub fn save(&self) -> Result<()> {
+        self.timelines().iter().chain([&self.system]).try_for_each(|timeline| timeline.0.save())
+    }
+
     /// Looks for what retention hides now, rather than when it is due.
     pub fn retain(&self) -> Result<()> {
         maintenance::retain(self)

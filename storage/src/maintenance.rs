@@ -68,11 +68,17 @@ fn tend(timeline: &Timeline) -> Result<()> {
 
 /// Hides what is past its time or over its size, then frees what nothing needs.
 pub(crate) fn retain(engine: &Engine) -> Result<()> {
+    let mut total = segment::Shares::default();
     for timeline in engine.timelines() {
         if timeline.damage().is_none() {
             hide_expired(&timeline)?;
+            total += segment::collect(engine, &timeline)?;
         }
     }
+    let stats = engine.stats();
+    stats.live_bytes.set(total.live);
+    stats.history_bytes.set(total.history);
+    stats.dead_bytes.set(total.dead);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The engine through its front door: append, read, decide, reopen.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
@@ -104,6 +105,53 @@ fn what_is_appended_is_read_from_the_cache_and_after_a_restart_from_files() {
     assert_eq!(values(&read(&log, id, 0).expect("in range")), all);
     assert_eq!(append(&log, id, &["d"]).base_offset, 3);
     assert!(matches!(read(&log, id, 9), Err(Error::OutOfRange { offset: 9, log_start: 0, high_watermark: 4 })));
+}
+
+#[test]
+fn what_is_past_its_time_is_hidden_at_once_and_freed_when_the_history_lets_it_go() {
+    const DAY: i64 = 24 * 3_600_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(AtomicI64::new(7));
+    let engine = Engine::open(Options { log_file_bytes: 64 << 10, history_ms: DAY, ..at(dir.path(), &clock) }).expect("opens");
+    let id = TopicPartition::new(create_topic(&engine, "trades", 1), 0);
+    let log = timeline(&engine);
+    let value = "x".repeat(20_000);
+    for _ in 0..20 {
+        append(&log, id, &[&value]);
+    }
+    engine.maintain().expect("sealed");
+    let disk_full = log_files(dir.path());
+    assert!(disk_full >= 5, "there should be several log files, not {disk_full}");
+    clock.store(8 * DAY, Ordering::SeqCst);
+    engine.retain().expect("hidden");
+    assert_eq!(log.partition(id).expect("it exists").log_start(), 20);
+    append(&log, id, &["new"]);
+    assert_eq!(values(&read(&log, id, 20).expect("in range")), ["20:new"]);
+    engine.save().expect("a checkpoint");
+    engine.retain().expect("kept: the history still reaches back");
+    assert_eq!(log_files(dir.path()), disk_full, "a view of the past hour needs them");
+    clock.store(10 * DAY, Ordering::SeqCst);
+    append(&log, id, &["newer"]);
+    engine.save().expect("a checkpoint");
+    engine.retain().expect("collected");
+    assert!(log_files(dir.path()) <= 2, "{} files are left", log_files(dir.path()));
+    engine.close().expect("it closes");
+    drop((engine, log));
+
+    let engine = Engine::open(at(dir.path(), &clock)).expect("it opens again");
+    let log = timeline(&engine);
+    assert_eq!(append(&log, id, &["newest"]).base_offset, 22);
+    assert_eq!(values(&read(&log, id, 22).expect("in range")), ["22:newest"], "the records of day 0 are past their time");
+}
+
+fn at(dir: &std::path::Path, clock: &Arc<AtomicI64>) -> Options {
+    let clock = Arc::clone(clock);
+    Options { clock: Arc::new(move || clock.load(Ordering::SeqCst)), ..options(dir) }
+}
+
+fn log_files(dir: &std::path::Path) -> usize {
+    let names = std::fs::read_dir(dir.join("timelines/1/log")).expect("it is there");
+    names.filter(|name| name.as_ref().is_ok_and(|name| name.path().extension().is_some_and(|end| end == "log"))).count()
 }
 
 #[test]

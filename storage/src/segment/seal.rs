@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::files::Files;
 use super::index::{EntryRecord, GroupRecord, NewStretch, StretchRecord};
 use super::sealed_log::{Named, SealedLog, write};
 use super::stretch::{SealedFile, Stretch};
@@ -28,6 +29,7 @@ pub(crate) fn seal(timeline: &Inner, log: &Arc<LogFile>) -> Result<()> {
     let edit = Edit::Sealed { first: log.first_lsn, last: last.lsn, bytes: log.bytes() };
     lock(&timeline.manifest).append(&edit)?;
     disk.fail_point("seal.after_edit")?;
+    timeline.files.add(Arc::clone(&sealed) as Arc<dyn SealedFile>);
     for partition in touched {
         swap(&partition, log, &sealed);
     }
@@ -35,12 +37,16 @@ pub(crate) fn seal(timeline: &Inner, log: &Arc<LogFile>) -> Result<()> {
 }
 
 /// Opens the sealed log files that the manifest names, and shows their stretches to the partitions.
-pub(crate) fn load(shared: &Shared, manifest: &Manifest, identity: (TimelineId, u64), tables: &Tables) -> Result<()> {
+pub(crate) fn load(shared: &Shared, manifest: &Manifest, identity: (TimelineId, u64), tables: &Tables) -> Result<Files> {
+    let files = Files::default();
     let sealed = manifest.files().logs.iter().filter(|log| log.end.is_some_and(|end| end.sealed));
     for log in sealed {
         let named = named(identity.0, identity.1, log.first);
         match SealedLog::open(&*shared.disk, named, manifest.opening()) {
-            Ok(file) => show(tables, &file),
+            Ok(file) => {
+                show(tables, &file);
+                files.add(file);
+            }
             // The rest of the timeline is still worth serving; reads of what was in it say that it is not there.
             Err(error @ (Error::Corrupt(_) | Error::Io { .. })) => {
                 tracing::error!(log = %log.first, %error, "a sealed log file cannot be read");
@@ -51,7 +57,7 @@ pub(crate) fn load(shared: &Shared, manifest: &Manifest, identity: (TimelineId, 
     for partition in tables.all() {
         partition.pieces().sealed.sort_by_key(|stretch| stretch.first_offset);
     }
-    Ok(())
+    Ok(files)
 }
 
 fn show(tables: &Tables, file: &Arc<SealedLog>) {

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch, StretchRecord};
+use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch};
+use super::files::About;
 use super::stretch::SealedFile;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
 use crate::frame::{FileHeader, FileKind, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner};
+use crate::manifest::FileRef;
 use crate::timeline::{Entry, lock};
 use crate::units::{Lsn, TimelineId, TopicPartition};
 
@@ -31,6 +33,7 @@ pub(crate) struct SealedLog {
     file: Arc<dyn File>,
     index_file: Arc<dyn File>,
     index: Index,
+    about: About,
     /// The entries that were asked for last: a consumer asks again and again.
     recent: Mutex<Option<(TopicPartition, Arc<[Entry]>)>>,
 }
@@ -50,21 +53,26 @@ impl SealedLog {
                 open_index(disk, &named)?
             }
         };
-        Ok(Arc::new(Self { named, file, index_file, index, recent: Mutex::new(None) }))
+        let groups = index.groups(&*index_file)?;
+        let about = About {
+            name: FileRef::Log(named.first),
+            paths: vec![named.log.clone(), named.index.clone()],
+            bytes: file.len()? + index_file.len()?,
+            first_lsn: groups.first().map_or(named.first, |group| group.lsn),
+            last_lsn: groups.last().map_or(named.first, |group| group.lsn),
+            last_time: groups.last().map_or(0, |group| group.time),
+            stretches: index.stretches.clone(),
+        };
+        Ok(Arc::new(Self { named, file, index_file, index, about, recent: Mutex::new(None) }))
+    }
+}
+
+impl SealedFile for SealedLog {
+    fn about(&self) -> &About {
+        &self.about
     }
 
-    /// What it holds.
-    pub(crate) fn stretches(&self) -> &[StretchRecord] {
-        &self.index.stretches
-    }
-
-    /// The groups in it.
-    pub(crate) fn groups(&self) -> Result<Vec<GroupRecord>> {
-        self.index.groups(&*self.index_file)
-    }
-
-    /// The entries of a partition; from the frames if the index does not check any more.
-    pub(crate) fn records(&self, partition: TopicPartition) -> Result<Vec<EntryRecord>> {
+    fn records(&self, partition: TopicPartition) -> Result<Vec<EntryRecord>> {
         let Some(stretch) = self.index.stretch(partition) else { return Ok(Vec::new()) };
         match self.index.entries(&*self.index_file, stretch) {
             Err(error @ Error::Corrupt(_)) => {
@@ -76,9 +84,7 @@ impl SealedLog {
             read => read,
         }
     }
-}
 
-impl SealedFile for SealedLog {
     fn file(&self) -> Arc<dyn File> {
         Arc::clone(&self.file)
     }

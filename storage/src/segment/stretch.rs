@@ -1,15 +1,60 @@
 //! What a partition has in one sealed file.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::files::About;
+use super::index::{EntryRecord, StretchRecord};
 use crate::disk::File;
 use crate::error::Result;
+use crate::manifest::FileRef;
 use crate::timeline::Entry;
 use crate::units::{Lsn, TopicPartition};
 
 /// A file that gets no more bytes, with its index.
 pub(crate) trait SealedFile: Send + Sync + Debug {
+    /// What it says of itself.
+    fn about(&self) -> &About;
+
+    /// As the manifest names it.
+    fn name(&self) -> FileRef {
+        self.about().name
+    }
+
+    /// Where it lies, and what lies beside it.
+    fn paths(&self) -> &[PathBuf] {
+        &self.about().paths
+    }
+
+    /// Its length, with what lies beside it.
+    fn bytes(&self) -> u64 {
+        self.about().bytes
+    }
+
+    /// The lowest group in it.
+    fn first_lsn(&self) -> Lsn {
+        self.about().first_lsn
+    }
+
+    /// The highest group in it.
+    fn last_lsn(&self) -> Lsn {
+        self.about().last_lsn
+    }
+
+    /// The time of that group.
+    fn last_time(&self) -> i64 {
+        self.about().last_time
+    }
+
+    /// What it holds.
+    fn stretches(&self) -> &[StretchRecord] {
+        &self.about().stretches
+    }
+
+    /// Where batches of a partition lie, with their groups.
+    fn records(&self, partition: TopicPartition) -> Result<Vec<EntryRecord>>;
+
     /// Its handle.
     fn file(&self) -> Arc<dyn File>;
 

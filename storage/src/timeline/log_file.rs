@@ -65,6 +65,13 @@ impl LogFile {
         groups.get(next).map_or(u64::MAX, |group| u64::from(group.position))
     }
 
+    /// The last group at or before a time. (The time of groups never falls.)
+    pub fn group_at(&self, time: i64) -> Option<GroupMark> {
+        let groups = self.groups();
+        let after = groups.partition_point(|group| group.time <= time);
+        after.checked_sub(1).map(|at| groups[at])
+    }
+
     /// The group that holds the frame at `position`.
     pub fn group_of(&self, position: u64) -> Option<GroupMark> {
         let groups = self.groups();

@@ -33,7 +33,7 @@ pub use partition::{Cached, Chunk, Entry, EpochStart, Partition, Pieces, Virtual
 pub use producers::{Producer, Producers, RememberedBatch, Sequence};
 
 pub(crate) use checkpoint::with_running_max;
-pub(crate) use history::{History, Lease};
+pub(crate) use history::{History, Lease, Needed};
 pub(crate) use partition::lock;
 
 use crate::engine::Shared;
@@ -80,6 +80,8 @@ pub(crate) struct Inner {
     visible_time: AtomicI64,
     /// The durable LSN that the last group written says.
     vouched_lsn: AtomicU64,
+    /// Its sealed files.
+    pub(crate) files: crate::segment::Files,
     pub(crate) history: Arc<History>,
     /// Why it takes no writes.
     damage: OnceLock<String>,
@@ -268,6 +270,13 @@ impl Inner {
     /// Writes a group that vouches for what is synced, if no other has done so.
     pub(crate) fn mark_idle(self: &Arc<Self>) {
         self.submit(Item::Idle);
+    }
+
+    /// The newest group at or before a time, among those in files that are not sealed.
+    pub(crate) fn unsealed_group_at(&self, time: i64) -> Option<Lsn> {
+        let active = lock(&self.core).as_ref().map(|core| Arc::clone(&core.active));
+        let unsealed = lock(&self.unsealed).clone();
+        active.iter().chain(unsealed.iter().rev()).find_map(|log| log.group_at(time)).map(|group| group.lsn)
     }
 
     /// Begins a leader epoch: all that is appended from here on has it.

@@ -99,8 +99,8 @@ impl Timeline {
         let recovered = recovery.run(&mut |group| fold.group(group))?;
         report(info.id, &recovered);
         let Fold { producers, logs, .. } = fold;
-        segment::load(shared, &manifest, (identity.timeline, identity.salt), &tables)?;
-        let found = Found { identity, tables, producers, logs, recovered, history };
+        let files = segment::load(shared, &manifest, (identity.timeline, identity.salt), &tables)?;
+        let found = Found { identity, tables, producers, logs, recovered, history, files };
         found.build(shared, durability, manifest)
     }
 
@@ -205,6 +205,7 @@ struct Found {
     logs: BTreeMap<Lsn, Arc<LogFile>>,
     recovered: Recovered,
     history: Arc<History>,
+    files: segment::Files,
 }
 
 impl Found {
@@ -247,6 +248,7 @@ impl Found {
             visible_time: AtomicI64::new(self.recovered.last_time_ms),
             vouched_lsn: AtomicU64::new(end.0),
             history: self.history,
+            files: self.files,
             damage,
             may_have_lost,
         };

@@ -1,0 +1,94 @@
+//! What of a sealed file is needed, and by whom.
+//!
+//! The live view needs what no log start has passed and no deletion has taken. The history window and pins need what some view of theirs sees: a batch is seen by views in
+//! `[from, until)`, from its own group to the group that hid it. Facts, and what a file alone says of ends and epochs, are needed until every view that is needed has a
+//! state-at between them and itself. Placement plays no part: bytes are needed or not wherever they lie.
+
+use crate::timeline::{Needed, Partition, Tables};
+use crate::units::{Lsn, TopicPartition};
+
+use super::index::StretchRecord;
+
+/// What a timeline needs at one moment, after the floor that it works with is durable.
+pub(crate) struct Need<'a> {
+    pub(crate) tables: &'a Tables,
+    /// Pins and the floor.
+    pub(crate) needed: Needed,
+    /// LSNs of the state-at files, in order.
+    pub(crate) state_ats: Vec<Lsn>,
+}
+
+/// Bytes by who needs them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Shares {
+    pub(crate) live: u64,
+    pub(crate) history: u64,
+    pub(crate) dead: u64,
+}
+
+/// Who needs a stretch or a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum By {
+    Live,
+    History,
+    Nobody,
+}
+
+impl Need<'_> {
+    /// Who needs the batches of a partition that lie in `[.., end)` and were written from group `from` on.
+    pub(crate) fn by(&self, partition: TopicPartition, end: i64, lsns: (Lsn, Lsn)) -> By {
+        let (from, last) = lsns;
+        if partition.topic.is_internal() {
+            return if self.is_folded(from, last) { By::Nobody } else { By::Live };
+        }
+        let Some(known) = self.tables.get_any(partition) else { return By::Nobody };
+        if !known.is_gone() && known.log_start() < end {
+            return By::Live;
+        }
+        if self.needed.sees(from, hidden_at(&known, end)) { By::History } else { By::Nobody }
+    }
+
+    /// Who needs how much of a stretch, taken as a whole: one that a log start cuts is live.
+    pub(crate) fn shares(&self, stretch: &StretchRecord) -> Shares {
+        let bytes = stretch.bytes;
+        match self.by(stretch.partition, stretch.end_offset, (stretch.first_lsn, stretch.last_lsn)) {
+            By::Live => Shares { live: bytes, ..Shares::default() },
+            By::History => Shares { history: bytes, ..Shares::default() },
+            By::Nobody => Shares { dead: bytes, ..Shares::default() },
+        }
+    }
+
+    /// Whether what groups `[first, last]` say is, for every view that is needed, in a state-at between them and the view.
+    pub(crate) fn is_folded(&self, first: Lsn, last: Lsn) -> bool {
+        let views = self.needed.pins.iter().copied().filter(|pin| *pin >= first).chain([self.needed.floor]);
+        views.into_iter().all(|view| {
+            let at_or_above = self.state_ats.partition_point(|at| *at < last);
+            view >= last && self.state_ats.get(at_or_above).is_some_and(|at| *at <= view)
+        })
+    }
+
+    /// The state-ats that may go: no pin lies between one and the next, and the floor is at or above the next.
+    pub(crate) fn spare_state_ats(&self) -> Vec<Lsn> {
+        let pairs = self.state_ats.windows(2).map(|pair| (pair[0], pair[1]));
+        let spare = pairs.filter(|(at, next)| {
+            let pinned = self.needed.pins.iter().any(|pin| (*at..*next).contains(pin));
+            !pinned && self.needed.floor >= *next
+        });
+        spare.map(|(at, _)| at).collect()
+    }
+}
+
+impl std::ops::AddAssign for Shares {
+    fn add_assign(&mut self, other: Self) {
+        self.live += other.live;
+        self.history += other.history;
+        self.dead += other.dead;
+    }
+}
+
+/// The group from which on no view sees what lies below `end`; past the greatest if every view does.
+fn hidden_at(partition: &Partition, end: i64) -> Lsn {
+    let pieces = partition.pieces();
+    let passed = pieces.log_starts.iter().find(|moved| moved.offset >= end).map(|moved| moved.lsn);
+    passed.unwrap_or(Lsn::MAX).min(partition.gone_at())
+}
