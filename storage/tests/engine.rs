@@ -112,7 +112,8 @@ fn what_is_past_its_time_is_hidden_at_once_and_freed_when_the_history_lets_it_go
     const DAY: i64 = 24 * 3_600_000;
     let dir = tempfile::tempdir().expect("a directory");
     let clock = Arc::new(AtomicI64::new(7));
-    let engine = Engine::open(Options { log_file_bytes: 64 << 10, history_ms: DAY, ..at(dir.path(), &clock) }).expect("opens");
+    let engine =
+        Engine::open(Options { log_file_bytes: 64 << 10, history_ms: DAY, ..at(dir.path(), &clock) }).expect("opens");
     let id = TopicPartition::new(create_topic(&engine, "trades", 1), 0);
     let log = timeline(&engine);
     let value = "x".repeat(20_000);
@@ -141,7 +142,11 @@ fn what_is_past_its_time_is_hidden_at_once_and_freed_when_the_history_lets_it_go
     let engine = Engine::open(at(dir.path(), &clock)).expect("it opens again");
     let log = timeline(&engine);
     assert_eq!(append(&log, id, &["newest"]).base_offset, 22);
-    assert_eq!(values(&read(&log, id, 22).expect("in range")), ["22:newest"], "the records of day 0 are past their time");
+    assert_eq!(
+        values(&read(&log, id, 22).expect("in range")),
+        ["22:newest"],
+        "the records of day 0 are past their time"
+    );
 }
 
 fn at(dir: &std::path::Path, clock: &Arc<AtomicI64>) -> Options {

@@ -37,7 +37,12 @@ pub(crate) fn seal(timeline: &Inner, log: &Arc<LogFile>) -> Result<()> {
 }
 
 /// Opens the sealed log files that the manifest names, and shows their stretches to the partitions.
-pub(crate) fn load(shared: &Shared, manifest: &Manifest, identity: (TimelineId, u64), tables: &Tables) -> Result<Files> {
+pub(crate) fn load(
+    shared: &Shared,
+    manifest: &Manifest,
+    identity: (TimelineId, u64),
+    tables: &Tables,
+) -> Result<Files> {
     let files = Files::default();
     let sealed = manifest.files().logs.iter().filter(|log| log.end.is_some_and(|end| end.sealed));
     for log in sealed {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch};
 use super::files::About;
+use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch};
 use super::stretch::SealedFile;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
