@@ -1,6 +1,6 @@
 //! Facts and what they add up to.
 //!
-//! * [`fact`]: one record of an internal topic; a file per kind of thing ([`topic`], [`log_start`], [`position`], …) has its
+//! * [`fact`]: one record of an internal topic; a file per kind of thing (`topic`, `log_start`, `position`, …) has its
 //!   key, its value and its bytes.
 //! * [`payload`]: facts as record batches, and back.
 //! * [`fold`]: the state, and the one function that adds a fact to it, live and in recovery.

@@ -1,6 +1,7 @@
 //! The index: right, or made anew; never wrong.
 
-use super::{Seeded, checkpoint, topic};
+use super::{checkpoint, topic};
+use crate::disk::sim::Seed;
 use crate::state::index::Put;
 use crate::state::{Checkpoint, Fact, Index, Topic};
 use crate::{Lsn, TimelineId};
@@ -261,12 +262,12 @@ fn without_a_place_there_is_no_index_until_there_is_one() {
 }
 
 /// Damages a file at a place that was used: a bit, a sector, or all that follows.
-fn damage(bytes: &mut Vec<u8>, at: usize, seeded: &mut Seeded) {
+fn damage(bytes: &mut Vec<u8>, at: usize, seeded: &mut Seed) {
     match seeded.below(4) {
         0 => bytes.truncate(at),
         1 => {
             let sector = at / 512 * 512..bytes.len().min(at / 512 * 512 + 512);
-            let byte = [0, 0xff, 0x55][usize::try_from(seeded.below(3)).unwrap()];
+            let byte = [0, 0xff, 0x55][seeded.index(3)];
             bytes[sector].fill(byte);
         }
         _ => bytes[at] ^= 1 << seeded.below(8),
@@ -291,8 +292,8 @@ fn damage_is_seen_or_harmless() {
         .collect();
     let mut outcomes = [0; 3];
     for seed in 0..150 {
-        let mut seeded = Seeded(seed);
-        let (path, at) = used[usize::try_from(seeded.below(used.len() as u64)).unwrap()];
+        let mut seeded = Seed::new(seed);
+        let (path, at) = used[seeded.index(used.len())];
         let mut bad = good.clone();
         damage(bad.get_mut(path).unwrap(), at, &mut seeded);
         write_files(&data.dir(), &bad);

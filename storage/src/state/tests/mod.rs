@@ -15,6 +15,7 @@ use super::{
     Change, Checkpoint, Cluster, Committed, Counter, Durability, Fact, Floor, Group, GroupKey, LogStart, Numbers, Pin,
     PinId, PinKind, Position, PositionKey, State, TimelineInfo, Topic, TopicId, TopicName, Volume, VolumeId,
 };
+use crate::disk::sim::Seed;
 use crate::{Lsn, TimelineId, TopicNumber, TopicPartition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -124,26 +125,9 @@ fn delete_of(fact: &Fact) -> Fact {
     }
 }
 
-/// A small generator of numbers: the same ones for the same seed.
-struct Seeded(u64);
-
-impl Seeded {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
-
 /// A checkpoint with so many topics of so many partitions, and something in every section.
 fn checkpoint(topics: u32, partitions: u32, seed: u64) -> Checkpoint {
-    let mut seeded = Seeded(seed);
+    let mut seeded = Seed::new(seed);
     let mut checkpoint = Checkpoint { lsn: Lsn(1000 + seed), time: TIME, facts: fold(&one_of_each()), ..empty() };
     for number in (0..topics).map(|nth| 100 + nth) {
         let name = format!("topic-{number}");
@@ -166,7 +150,7 @@ fn empty() -> Checkpoint {
     }
 }
 
-fn add_partition(checkpoint: &mut Checkpoint, partition: TopicPartition, seeded: &mut Seeded) {
+fn add_partition(checkpoint: &mut Checkpoint, partition: TopicPartition, seeded: &mut Seed) {
     let end_offset = 10 + seeded.below(1 << 40).cast_signed();
     checkpoint.partitions.push(PartitionRecord {
         partition,

@@ -1,7 +1,8 @@
 //! State-at files: what is written comes back, and nothing else passes for it.
 
 use super::{TIME, checkpoint, empty, fold, one_of_each};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::sim::{Fault, Op};
+use crate::disk::{Disk, RealDisk, SimDisk};
 use crate::manifest::TimelineDir;
 use crate::state::checkpoint::{
     EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch, TailGroup, TailStretch,
@@ -20,16 +21,14 @@ const ORIGIN: Origin = Origin { timeline: TIMELINE, salt: SALT, opening: 3, crea
 
 /// A data directory with the timeline's directories.
 struct Data {
-    _root: tempfile::TempDir,
-    disk: RealDisk,
+    disk: SimDisk,
 }
 
 impl Data {
     fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let disk = RealDisk::new(root.path());
+        let disk = SimDisk::new();
         disk.create_dir_all(&TimelineDir::new(TIMELINE).states_at()).unwrap();
-        Self { _root: root, disk }
+        Self { disk }
     }
 
     fn path(lsn: Lsn) -> PathBuf {
@@ -37,14 +36,15 @@ impl Data {
     }
 
     fn bytes(&self, lsn: Lsn) -> Vec<u8> {
-        let file = self.disk.open_read_only(&Self::path(lsn)).unwrap();
-        file.read_exact_at(0, usize::try_from(file.len().unwrap()).unwrap()).unwrap().to_vec()
+        self.disk.contents(Self::path(lsn)).unwrap()
     }
 
     fn put(&self, lsn: Lsn, bytes: &[u8]) {
-        let file = self.disk.open(&Self::path(lsn)).unwrap();
-        file.truncate(bytes.len() as u64).unwrap();
-        file.write_at(bytes, 0).unwrap();
+        self.disk.plant(Self::path(lsn), bytes);
+    }
+
+    fn files(&self) -> usize {
+        self.disk.list(&TimelineDir::new(TIMELINE).states_at()).unwrap().len()
     }
 
     fn read(&self, lsn: Lsn) -> Result<Checkpoint> {
@@ -64,7 +64,7 @@ fn a_checkpoint_comes_back() {
     assert_comes_back(&data, &checkpoint(300, 4, 1));
     assert_comes_back(&data, &empty());
     assert_comes_back(&data, &Checkpoint { facts: fold(&one_of_each()), ..Checkpoint::default() });
-    assert_eq!(data.disk.list(&TimelineDir::new(TIMELINE).states_at()).unwrap().len(), 2);
+    assert_eq!(data.files(), 2);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_checkpoint_replaces_one_of_its_lsn_and_what_was_left_half_written() {
     data.disk.create(&path.with_extension("tmp")).unwrap().write_at(b"half", 0).unwrap();
     assert_comes_back(&data, &Checkpoint { time: 1, ..checkpoint.clone() });
     assert_comes_back(&data, &checkpoint);
-    assert_eq!(data.disk.list(&TimelineDir::new(TIMELINE).states_at()).unwrap().len(), 1);
+    assert_eq!(data.files(), 1);
 }
 
 #[test]
@@ -166,6 +166,57 @@ fn a_file_of_another_timeline_or_lsn_is_refused() {
     data.disk.rename(&Data::path(checkpoint.lsn), &Data::path(elsewhere)).unwrap();
     assert!(matches!(data.read(elsewhere), Err(Error::Corrupt(_))));
     assert!(matches!(data.read(Lsn(1)), Err(Error::Io { .. })));
+}
+
+#[test]
+fn the_real_disk_gives_it_back_too() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = RealDisk::new(root.path());
+    disk.create_dir_all(&TimelineDir::new(TIMELINE).states_at()).unwrap();
+    let checkpoint = checkpoint(300, 4, 1);
+    write(&disk, &ORIGIN, &checkpoint).unwrap();
+    assert_eq!(read(&disk, TIMELINE, SALT, checkpoint.lsn).unwrap(), checkpoint);
+}
+
+#[test]
+fn power_lost_anywhere_leaves_the_one_before_or_the_new_one() {
+    let new = checkpoint(300, 2, 2);
+    let old = Checkpoint { time: 1, partitions: Vec::new(), ..new.clone() };
+    for seed in 0..10 {
+        for step in 1.. {
+            let data = Data::new();
+            write(&data.disk, &ORIGIN, &old).unwrap();
+            data.disk.die_at_step(data.disk.steps() + step);
+            let done = write(&data.disk, &ORIGIN, &new).is_ok();
+            data.disk.calm();
+            let data = Data { disk: data.disk.power_loss(seed) };
+            let found = data.read(new.lsn).unwrap();
+            assert!(found == new || (found == old && !done), "seed {seed}, step {step}: {done}");
+            // What was left behind is in nobody's way.
+            assert_comes_back(&data, &new);
+            if done {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_disk_refuses_leaves_nothing_behind() {
+    let checkpoint = checkpoint(300, 2, 2);
+    for (op, nth) in [(Op::Create, 0), (Op::Write, 0), (Op::Sync, 0), (Op::Rename, 0)] {
+        for fault in [Fault::Error, Fault::Torn] {
+            let data = Data::new();
+            data.disk.fail(op, nth, fault);
+            assert!(write(&data.disk, &ORIGIN, &checkpoint).is_err(), "{op:?}");
+            assert_eq!(data.files(), 0, "{op:?}");
+            assert_comes_back(&data, &checkpoint);
+        }
+    }
+    let data = Data::new();
+    data.disk.budget(Some(4096));
+    assert!(matches!(write(&data.disk, &ORIGIN, &checkpoint), Err(Error::Full(_))));
+    assert_eq!(data.files(), 0);
 }
 
 prop_compose! {
