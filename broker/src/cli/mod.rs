@@ -12,6 +12,7 @@ pub mod group;
 pub mod output;
 pub mod remote;
 pub mod serve;
+pub mod tail;
 pub mod topic;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use demo::DemoArgs;
 use failure::Failure;
 use group::GroupArgs;
 use serve::ServeArgs;
+use tail::TailArgs;
 use topic::TopicArgs;
 
 /// A streaming broker for Kafka clients, whose data lives in volumes
@@ -49,6 +51,8 @@ enum Command {
     Group(GroupArgs),
     /// Make data to try things with, and write it to a broker
     Demo(DemoArgs),
+    /// Print the last records of a topic, or all from somewhere, and follow it
+    Tail(TailArgs),
     /// Print the completions for a shell, to be sourced or put where it looks for them
     Completions {
         /// The shell
@@ -74,6 +78,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Topic(args) => block_on(args.run()),
         Command::Group(args) => block_on(args.run()),
         Command::Demo(args) => demo::run(&args),
+        Command::Tail(args) => block_on(tail::run(&args)),
         Command::Completions { shell } => completions(shell),
     }
 }

@@ -28,14 +28,13 @@ impl Pace {
 
     /// When the next record is due.
     pub(super) fn next(&mut self) -> Instant {
-        let due = match self.rate {
-            Some(rate) => self.start + after(self.sent, rate),
-            None => {
-                if self.sent.is_multiple_of(CLOCK_EVERY) {
-                    self.now = Instant::now();
-                }
-                self.now
+        let due = if let Some(rate) = self.rate {
+            self.start + after(self.sent, rate)
+        } else {
+            if self.sent.is_multiple_of(CLOCK_EVERY) {
+                self.now = Instant::now();
             }
+            self.now
         };
         self.sent += 1;
         due

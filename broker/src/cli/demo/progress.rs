@@ -165,7 +165,7 @@ mod tests {
     fn on_a_terminal_lines_are_rewritten_in_place() {
         let text = written(true);
         assert_eq!(text.matches('\n').count(), 2, "only the summary has lines");
-        assert_eq!(text.matches("\r").count(), 3);
+        assert_eq!(text.matches('\r').count(), 3);
     }
 
     #[test]

@@ -33,12 +33,7 @@ use crate::client::{Acks, Client, ClientError, Delivery, Producer, ProducerOptio
 const BUFFER_BYTES: usize = 8 << 20;
 
 /// The flags of `demo taq`.
-///
-/// Writes the trades of one day of an invented stock market, made from a seed: 4,000 symbols and 2,000 traders, of which a
-/// few carry most of the flow, with prices that walk in ticks from 09:30 to 16:00. A record is NYSE's Daily TAQ trade of
-/// 71 bytes, with a sender and one to ten receivers behind it; its key is the symbol.
 #[derive(Args, Clone, Debug)]
-#[command(verbatim_doc_comment)]
 pub struct TaqArgs {
     #[command(flatten)]
     brokers: BrokersArgs,

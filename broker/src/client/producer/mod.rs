@@ -285,7 +285,11 @@ impl Drop for Producer {
 
 /// Asks for a producer id, if some broker gives them out.
 async fn producer_id(client: &Client) -> Result<Option<(i64, i16)>> {
-    let request = InitProducerIdRequest::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
+    // The codec's default is an empty transactional id, which is one, and an illegal one.
+    let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
+        .with_producer_id(ProducerId(-1))
+        .with_producer_epoch(-1);
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut backoff = Backoff::default();
     loop {

@@ -220,6 +220,12 @@ impl FakeCluster {
         self.world().seen.iter().filter(|(key, _, _)| *key == api as i16).count()
     }
 
+    /// Appends a batch to a topic's partition, as if somebody had produced it.
+    pub(crate) fn append(&self, topic: &str, partition: usize, batch: &[u8]) {
+        self.world().topics.get_mut(topic).unwrap()[partition].append(batch).unwrap();
+        self.appended.notify_waiters();
+    }
+
     /// The values in a topic's partition.
     pub(crate) fn values(&self, topic: &str, partition: usize) -> Vec<String> {
         self.world().topics[topic][partition].values()
@@ -261,7 +267,7 @@ impl FakeCluster {
             ApiKey::ApiVersions => self.api_versions(&context, frame),
             ApiKey::Metadata => context.answer(frame, |request| self.metadata(&request)),
             ApiKey::CreateTopics => context.answer(frame, |request| self.create_topics(&request, code)),
-            ApiKey::InitProducerId => context.answer(frame, |_: InitProducerIdRequest| self.init_producer_id(code)),
+            ApiKey::InitProducerId => context.answer(frame, |request| self.init_producer_id(&request, code)),
             ApiKey::ListOffsets => context.answer(frame, |request| self.list_offsets(&request, &context)),
             ApiKey::Produce => self.produce(&context, frame).await,
             ApiKey::Fetch => self.fetch(&context, frame).await,
@@ -336,7 +342,8 @@ impl FakeCluster {
         CreateTopicsResponse::default().with_topics(results.collect())
     }
 
-    fn init_producer_id(&self, code: i16) -> InitProducerIdResponse {
+    fn init_producer_id(&self, request: &InitProducerIdRequest, code: i16) -> InitProducerIdResponse {
+        assert_eq!(request.transactional_id, None);
         self.world().producer_ids += 1;
         InitProducerIdResponse::default().with_error_code(code).with_producer_id(ProducerId(self.world().producer_ids))
     }
