@@ -1,10 +1,24 @@
 //! What all parts of one broker share: its identity, its limits, and the parts themselves.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process;
 use std::sync::Arc;
 
+use millpond_storage::disk::{Disk, SimDisk};
+use millpond_storage::state::{Durability as StateDurability, Numbers};
+use millpond_storage::{Engine, Error, Options};
+
+use crate::config::{Config, DiskConfig, Durability};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::numbers::NumberBlocks;
+use crate::topics::{Topics, ids, policy};
+
+/// The exit code when the engine cannot go on (`EX_SOFTWARE`): what was acknowledged is there after the next start.
+const FATAL: i32 = 70;
+/// Producer ids that are reserved at a time, as in Kafka.
+const PRODUCER_IDS_BLOCK: u64 = 1000;
 
 /// One running broker. Handlers reach everything through it.
 #[derive(Debug)]
@@ -17,6 +31,75 @@ pub struct Broker {
     pub limits: Limits,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What it was started with.
+    pub config: Arc<Config>,
+    /// The data.
+    pub engine: Arc<Engine>,
+    /// The topics in it.
+    pub topics: Topics,
+    /// Who produces.
+    pub producer_ids: NumberBlocks,
+}
+
+impl Broker {
+    /// Opens the data on a disk and recovers all of it: this blocks. The index of the state is kept in `index`, or nowhere.
+    pub fn open(
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        disk: Arc<dyn Disk>,
+        index: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let engine = Engine::open(options(&config, disk, index))?;
+        Ok(Self {
+            cluster_id: ids::text(&engine.cluster_id()),
+            node_id: config.server.node_id,
+            limits: config.limits.clone(),
+            metrics,
+            topics: Topics::new(Arc::clone(&engine), Arc::clone(&config))?,
+            producer_ids: NumberBlocks::new(engine.system().clone(), Numbers::Producer, PRODUCER_IDS_BLOCK),
+            engine,
+            config,
+        })
+    }
+
+    /// A broker whose data is in memory and goes with it: for tests.
+    pub fn in_memory(mut config: Config) -> Result<Self, Error> {
+        config.disk = DiskConfig { free_bytes_min: 0, ballast_bytes: 0 };
+        Self::open(Arc::new(config), Arc::default(), Arc::new(SimDisk::new()), None)
+    }
+}
+
+fn options(config: &Arc<Config>, disk: Arc<dyn Disk>, index_dir: Option<PathBuf>) -> Options {
+    let topics = Arc::clone(config);
+    Options {
+        policy: Arc::new(move |topic| policy(&topics.topics, topic)),
+        on_fatal: Arc::new(end),
+        durability: match config.log.durability {
+            Durability::Fsync => StateDurability::Fsync,
+            Durability::PageCache => StateDurability::PageCache,
+        },
+        log_file_bytes: config.log.file_bytes,
+        cache_bytes: config.log.tail_cache_bytes,
+        checkpoint_bytes: config.log.checkpoint_bytes,
+        index_dir,
+        producer_expiration_ms: millis(config.producers.id_expiration),
+        history_ms: millis(config.history.retention),
+        history_bytes: config.history.bytes_max.unwrap_or(u64::MAX),
+        retention_check_ms: millis(config.topics.retention_check_interval),
+        ballast_bytes: config.disk.ballast_bytes,
+        free_floor_bytes: config.disk.free_bytes_min,
+        ..Options::new(disk)
+    }
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Ends the process, as what it would do from here on could not be trusted.
+fn end(why: &str) {
+    tracing::error!("the broker ends: {why}");
+    process::exit(FATAL);
 }
 
 /// One address at which clients connect, and what they see there.

@@ -5,6 +5,8 @@ use millpond_storage::Error as StorageError;
 
 pub use kafka_protocol::ResponseError as ErrorCode;
 
+use crate::topics::TopicError;
+
 /// The code of success.
 pub const NONE: i16 = 0;
 
@@ -28,6 +30,25 @@ pub fn of_storage(error: &StorageError) -> ErrorCode {
         StorageError::Newer { .. } | StorageError::Locked { .. } | StorageError::Closed => {
             ErrorCode::BrokerNotAvailable
         }
+    }
+}
+
+/// What a client sees of an error with a topic.
+pub fn of_topic(error: &TopicError) -> ErrorCode {
+    match error {
+        TopicError::InvalidName(_) | TopicError::Internal(_) => ErrorCode::InvalidTopicException,
+        TopicError::Unknown => ErrorCode::UnknownTopicOrPartition,
+        TopicError::UnknownId => ErrorCode::UnknownTopicId,
+        TopicError::AlreadyExists(_) => ErrorCode::TopicAlreadyExists,
+        TopicError::InvalidPartitions(_) => ErrorCode::InvalidPartitions,
+        TopicError::InvalidReplicationFactor(_) => ErrorCode::InvalidReplicationFactor,
+        TopicError::InvalidAssignment(_) => ErrorCode::InvalidReplicaAssignment,
+        TopicError::InvalidConfig(_) => ErrorCode::InvalidConfig,
+        TopicError::InvalidRequest(_) => ErrorCode::InvalidRequest,
+        TopicError::TooMuch(_) => ErrorCode::PolicyViolation,
+        TopicError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
+        TopicError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        TopicError::Storage(error) => of_storage(error),
     }
 }
 

@@ -12,9 +12,11 @@ use std::process;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use millpond_storage::disk::RealDisk;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
@@ -121,13 +123,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let state = HttpState { metrics: Arc::default(), readiness: Readiness::default() };
     let stop_http = CancellationToken::new();
     let answering_http = tokio::spawn(http::serve(http, state.clone(), stop_http.clone()));
-    let broker = Broker {
-        cluster_id: "millpond".to_owned(),
-        node_id: config.server.node_id,
-        limits: config.limits.clone(),
-        metrics: state.metrics.clone(),
-    };
-    let server = Server::new(Arc::new(broker), &SERVED);
+    let config = Arc::new(config);
+    let broker = open(&config, &state).await?;
+    let server = Server::new(Arc::clone(&broker), &SERVED);
     let kafka_address = listen(&server, &config.server).await?;
     state.readiness.ready();
     announce(&config, kafka_address, http_address)?;
@@ -141,8 +139,21 @@ async fn serve(config: Config) -> Result<(), Failure> {
     server.shutdown().await;
     stop_http.cancel();
     answering_http.await??;
+    // What is still to be synced, and a checkpoint.
+    spawn_blocking(move || broker.engine.close()).await??;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens the data, which may take as long as its recovery does.
+async fn open(config: &Arc<Config>, state: &HttpState) -> Result<Arc<Broker>, Failure> {
+    let (config, metrics) = (Arc::clone(config), Arc::clone(&state.metrics));
+    let opened = spawn_blocking(move || {
+        let data = config.server.data.clone();
+        let index = data.join("state");
+        Broker::open(config, metrics, Arc::new(RealDisk::new(data)), Some(index))
+    });
+    Ok(Arc::new(opened.await??))
 }
 
 /// Binds an address that `flag` can change.

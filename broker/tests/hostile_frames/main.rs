@@ -18,6 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use millpond::api::schema::{Field, Kind, REQUESTS, Schema};
 use millpond::api::{Connection, dispatch};
 use millpond::broker::{Advertised, Broker, Listener, Scope};
+use millpond::config::Config;
 use millpond::limits::Limits;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -258,10 +259,10 @@ proptest! {
 
 static CONNECTION: LazyLock<Arc<Connection>> = LazyLock::new(|| {
     let address = "127.0.0.1:1".parse().unwrap();
-    let metrics = Arc::default();
-    let by_place = TABLE.metrics(&metrics);
+    let broker = Arc::new(Broker::in_memory(Config::default()).unwrap());
+    let by_place = TABLE.metrics(&broker.metrics);
     Arc::new(Connection {
-        broker: Arc::new(Broker { cluster_id: "test".to_owned(), node_id: 1, limits: Limits::default(), metrics }),
+        broker,
         listener: Arc::new(Listener { address, advertised: None, scope: Scope::Everything }),
         advertised: Advertised { host: "localhost".to_owned(), port: 1 },
         table: &TABLE,

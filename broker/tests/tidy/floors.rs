@@ -6,20 +6,22 @@ use crate::none;
 use crate::source::{Source, sources};
 
 /// Every module at the top of the broker, and those that it may import. What only describes or counts is open to all.
-const BROKER: [(&str, &[&str]); 13] = [
-    ("api", &["broker", "config", "groups", "limits", "metrics", "topics"]),
-    ("broker", &["config", "groups", "limits", "metrics", "topics"]),
+const BROKER: [(&str, &[&str]); 15] = [
+    ("api", &["broker", "completion", "config", "groups", "limits", "metrics", "topics"]),
+    ("broker", &["config", "groups", "limits", "metrics", "numbers", "topics"]),
     ("cli", &["client", "config", "http"]),
     ("client", &["config"]),
+    ("completion", &[]),
     ("config", &["limits"]),
-    ("groups", &["config", "metrics"]),
-    ("http", &["broker", "config", "groups", "metrics", "topics"]),
+    ("groups", &["completion", "config", "metrics"]),
+    ("http", &["broker", "completion", "config", "groups", "metrics", "topics"]),
     ("limits", &[]),
     ("logging", &["config"]),
     ("main", &[]),
     ("metrics", &[]),
+    ("numbers", &[]),
     ("server", &["api", "broker", "config", "limits", "metrics"]),
-    ("topics", &["config", "metrics"]),
+    ("topics", &["completion", "config", "metrics", "numbers"]),
 ];
 
 /// `serve` is where the broker is put together: it may import anything.

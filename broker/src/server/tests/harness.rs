@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::api::{Answer, Api, ApiVersions, Context, Outcome, Row, Table};
 use crate::broker::{Broker, Listener, Scope};
+use crate::config::Config;
 use crate::limits::Limits;
 use crate::server::Server;
 
@@ -134,8 +135,7 @@ pub(super) struct Running {
 }
 
 pub(super) fn start(limits: Limits) -> Running {
-    let metrics = Arc::default();
-    let broker = Arc::new(Broker { cluster_id: "test".to_owned(), node_id: 1, limits, metrics });
+    let broker = Arc::new(Broker::in_memory(Config { limits, ..Config::default() }).unwrap());
     let server = Arc::new(Server::new(Arc::clone(&broker), &TABLE));
     let address = "127.0.0.1:0".parse().unwrap();
     let address = server.listen(Listener { address, advertised: None, scope: Scope::Everything }).unwrap();

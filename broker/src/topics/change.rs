@@ -1,0 +1,102 @@
+//! Changing and deleting topics. Each change is decided by the writer on the topic that was found, by its number: one that
+//! was deleted and created again meanwhile is another.
+
+use millpond_storage::TopicNumber;
+use millpond_storage::state::{Topic, Txn};
+
+use super::config_keys::{InvalidConfig, Overrides};
+use super::create::at_most;
+use super::pending::{Changing, decided, refused};
+use super::{Resolved, TopicError, Topics};
+
+impl Topics {
+    /// Deletes a topic, with its records and the positions in it.
+    pub fn delete(&self, found: &Resolved) -> Changing<()> {
+        if let Err(error) = self.check_delete(found) {
+            return refused(error);
+        }
+        let topics = self.clone();
+        let (timeline, number) = (found.timeline.id(), found.topic.number);
+        let deleted = decided(&found.timeline, move |txn| {
+            let topic = current(txn, number)?;
+            txn.delete::<Topic>(topic.name);
+            Ok(())
+        });
+        Box::pin(async move {
+            deleted.await?;
+            topics.0.known.forget(timeline, number);
+            Ok(())
+        })
+    }
+
+    fn check_delete(&self, found: &Resolved) -> Result<(), TopicError> {
+        if !self.0.config.topics.allow_delete {
+            return Err(TopicError::DeletionDisabled);
+        }
+        not_internal(found)
+    }
+
+    /// Adds partitions to a topic, so that it has `count`.
+    pub fn add_partitions(&self, found: &Resolved, count: i32) -> Changing<()> {
+        if let Err(error) = not_internal(found) {
+            return refused(error);
+        }
+        let number = found.topic.number;
+        decided(&found.timeline, move |txn| {
+            let topic = current(txn, number)?;
+            let partitions = grown(&topic, count)?;
+            txn.put(Topic { partitions, ..topic });
+            Ok(())
+        })
+    }
+
+    /// Whether a topic could have `count` partitions now.
+    pub fn check_partitions(&self, found: &Resolved, count: i32) -> Result<(), TopicError> {
+        not_internal(found)?;
+        grown(&found.topic, count).map(|_| ())
+    }
+
+    /// Changes what is set on a topic: all that `change` does, or nothing if it fails.
+    pub fn alter(
+        &self,
+        found: &Resolved,
+        change: impl FnOnce(&mut Overrides) -> Result<(), InvalidConfig> + Send + 'static,
+    ) -> Changing<()> {
+        if let Err(error) = not_internal(found) {
+            return refused(error);
+        }
+        let number = found.topic.number;
+        decided(&found.timeline, move |txn| {
+            let topic = current(txn, number)?;
+            let mut settings = topic.settings.clone();
+            change(&mut settings)?;
+            if settings != topic.settings {
+                txn.put(Topic { settings, ..topic });
+            }
+            Ok(())
+        })
+    }
+}
+
+/// In the writer: the topic as it is at the end of the log.
+pub(super) fn current(txn: &Txn<'_>, number: TopicNumber) -> Result<Topic, TopicError> {
+    txn.topic_by_number(number).ok_or(TopicError::Unknown)
+}
+
+/// Clients change no topic of the broker's own.
+pub(super) fn not_internal(found: &Resolved) -> Result<(), TopicError> {
+    if found.topic.internal { Err(TopicError::Internal(found.name().to_string())) } else { Ok(()) }
+}
+
+/// Topics never shrink.
+fn grown(topic: &Topic, count: i32) -> Result<u32, TopicError> {
+    let now = topic.partitions;
+    match u32::try_from(count) {
+        Ok(same) if same == now => Err(TopicError::InvalidPartitions(format!("Topic already has {now} partition(s)."))),
+        Ok(more) if more > now => at_most(more),
+        _ => Err(TopicError::InvalidPartitions(format!(
+            "The topic {} currently has {now} partition(s); {count} would not be an increase.",
+            topic.name.short()
+        ))),
+    }
+}

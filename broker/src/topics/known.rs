@@ -1,0 +1,73 @@
+//! What is worked out once for each topic and kept: its settings, and its ids.
+//!
+//! Invariant: an entry is used only for the very value of the topic that it was made for, so that a change of the topic's
+//! fact is a change of the entry at its next use.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use millpond_storage::state::{Topic, VolumeId};
+use millpond_storage::{Policy, TimelineId, TopicNumber};
+use uuid::Uuid;
+
+use super::ids::{Spelling, TopicIdParts};
+use super::settings::TopicSettings;
+use crate::config::TopicsConfig;
+
+/// What was worked out for topics.
+#[derive(Debug, Default)]
+pub(super) struct KnownTopics(DashMap<(TimelineId, TopicNumber), Known>);
+
+/// What was worked out for one topic.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    topic: Arc<Topic>,
+    pub(super) settings: Arc<TopicSettings>,
+    /// By spelling.
+    pub(super) ids: [Uuid; Spelling::ALL.len()],
+}
+
+impl KnownTopics {
+    /// What is known of a topic, in the timeline and the volume where it was found.
+    pub(super) fn get(
+        &self,
+        config: &TopicsConfig,
+        timeline: TimelineId,
+        volume: VolumeId,
+        topic: &Arc<Topic>,
+    ) -> Known {
+        let key = (timeline, topic.number);
+        if let Some(known) = self.0.get(&key).filter(|known| Arc::ptr_eq(&known.topic, topic)) {
+            return known.clone();
+        }
+        let ids = Spelling::ALL.map(|spelling| TopicIdParts { spelling, volume, number: topic.number }.id());
+        let known = Known { topic: Arc::clone(topic), settings: Arc::new(settings_of(config, topic)), ids };
+        self.0.insert(key, known.clone());
+        known
+    }
+
+    /// Forgets a topic that was deleted.
+    pub(super) fn forget(&self, timeline: TimelineId, number: TopicNumber) {
+        self.0.remove(&(timeline, number));
+    }
+}
+
+/// A topic's settings. What a newer version has stored and this one does not know is told of, and nothing of such a topic is
+/// dropped: it may be there to be compacted.
+fn settings_of(config: &TopicsConfig, topic: &Topic) -> TopicSettings {
+    TopicSettings::resolve(config, &topic.settings).unwrap_or_else(|why| {
+        tracing::warn!(topic = %topic.name.short(), "the topic keeps all its records, since its settings are not understood: {why}");
+        TopicSettings { retention_ms: None, retention_bytes: None, ..TopicSettings::defaults(config) }
+    })
+}
+
+/// What a topic's settings mean to the engine.
+pub fn policy(config: &TopicsConfig, topic: &Topic) -> Policy {
+    let settings = settings_of(config, topic);
+    Policy {
+        segment_bytes: settings.segment_bytes,
+        segment_ms: settings.segment_ms,
+        retention_ms: settings.retention_ms,
+        retention_bytes: settings.retention_bytes,
+    }
+}

@@ -1,0 +1,159 @@
+//! Topics over an engine in memory.
+
+use std::sync::Arc;
+
+use millpond_storage::disk::SimDisk;
+use millpond_storage::{Engine, Options, TopicNumber};
+use uuid::Uuid;
+
+use super::config_keys::{Change, change, checked};
+use super::ids::Spelling;
+use super::{NewTopic, TopicError, Topics};
+use crate::config::Config;
+
+fn topics_on(disk: &Arc<SimDisk>, config: Config) -> (Arc<Engine>, Topics) {
+    let options = Options { ballast_bytes: 0, free_floor_bytes: 0, ..Options::new(Arc::clone(disk) as _) };
+    let engine = Engine::open(options).unwrap();
+    let topics = Topics::new(Arc::clone(&engine), Arc::new(config)).unwrap();
+    (engine, topics)
+}
+
+fn topics() -> Topics {
+    topics_on(&Arc::default(), Config::default()).1
+}
+
+fn new(name: &str, partitions: i32) -> NewTopic {
+    NewTopic { name: name.to_owned(), partitions: Some(partitions), ..NewTopic::default() }
+}
+
+#[tokio::test]
+async fn a_topic_is_found_by_each_of_its_names_and_ids() {
+    let topics = topics();
+    let created = topics.create(new("trades", 3)).await.unwrap();
+    let plain = topics.resolve("trades").unwrap();
+    let path = topics.resolve("/default/default:trades").unwrap();
+    assert_eq!((plain.id, plain.spelling), (created.id, Spelling::Plain));
+    assert_eq!(path.spelling, Spelling::Path);
+    assert_ne!(plain.id, path.id);
+    assert!(Arc::ptr_eq(&plain.topic, &path.topic));
+    for (id, name) in [(plain.id, "trades"), (path.id, "/default/default:trades")] {
+        assert_eq!(&*topics.resolve_id(&id).unwrap().name(), name);
+    }
+    assert!(plain.partition(2).is_ok());
+    assert!(matches!(plain.partition(3), Err(TopicError::Unknown)));
+    assert!(matches!(plain.partition(-1), Err(TopicError::Unknown)));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_unknown_and_what_is_no_name_invalid() {
+    let topics = topics();
+    for name in ["trades", "default.default.trades", "/default/other:trades", "/nowhere/default:trades"] {
+        assert!(matches!(topics.resolve(name), Err(TopicError::Unknown)), "{name}");
+    }
+    for name in ["", "a b", "/", "/default/trades"] {
+        assert!(matches!(topics.resolve(name), Err(TopicError::InvalidName(_))), "{name}");
+    }
+    assert!(matches!(topics.resolve_id(&Uuid::nil()), Err(TopicError::UnknownId)));
+    for name in ["/default/other:trades", "/nowhere/default:trades"] {
+        assert!(matches!(topics.create(new(name, 1)).await, Err(TopicError::InvalidName(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_create_a_topic_at_once_one_does() {
+    let topics = topics();
+    let (one, other) = (topics.create(new("trades", 1)), topics.create(new("trades", 2)));
+    assert_eq!(one.await.unwrap().topic.partitions, 1);
+    assert!(matches!(other.await, Err(TopicError::AlreadyExists(_))));
+    let asked: Vec<_> = (0..5).map(|_| topics.create_when_asked_for("quotes")).collect();
+    let mut ids = Vec::new();
+    for asked in asked {
+        ids.push(asked.await.unwrap().id);
+    }
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[tokio::test]
+async fn numbers_are_not_given_twice_over_blocks_and_restarts() {
+    let disk = Arc::new(SimDisk::new());
+    let mut numbers = Vec::new();
+    for round in 0..2 {
+        let (engine, topics) = topics_on(&disk, Config::default());
+        let created: Vec<_> = (0..100).map(|at| topics.create(new(&format!("t-{round}-{at}"), 1))).collect();
+        for created in created {
+            numbers.push(created.await.unwrap().topic.number);
+        }
+        engine.close().unwrap();
+    }
+    let mut distinct = numbers.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), numbers.len());
+    assert!(numbers.iter().all(|number| *number >= TopicNumber::FIRST_USER));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_made_again_is_another() {
+    let topics = topics();
+    let first = topics.create(new("trades", 1)).await.unwrap();
+    topics.delete(&first).await.unwrap();
+    assert!(matches!(topics.resolve("trades"), Err(TopicError::Unknown)));
+    assert!(matches!(topics.resolve_id(&first.id), Err(TopicError::UnknownId)));
+    let second = topics.create(new("trades", 1)).await.unwrap();
+    assert_ne!(second.id, first.id);
+    assert!(matches!(topics.delete(&first).await, Err(TopicError::Unknown)));
+    assert_eq!(topics.resolve("trades").unwrap().id, second.id);
+}
+
+#[tokio::test]
+async fn settings_follow_the_topics_fact() {
+    let topics = topics();
+    let settings = checked([("retention.ms", Some("5"))]).unwrap();
+    let found = topics.create(NewTopic { settings, ..new("trades", 1) }).await.unwrap();
+    assert_eq!(found.settings.retention_ms, Some(5));
+    topics.alter(&found, |own| change(own, "retention.ms", Change::Set(Some("6")))).await.unwrap();
+    let found = topics.resolve("trades").unwrap();
+    assert_eq!(found.settings.retention_ms, Some(6));
+    let refused = topics.alter(&found, |own| {
+        change(own, "retention.ms", Change::Delete)?;
+        change(own, "no.such.key", Change::Delete)
+    });
+    assert!(matches!(refused.await, Err(TopicError::InvalidConfig(_))));
+    assert_eq!(topics.resolve("trades").unwrap().settings.retention_ms, Some(6));
+}
+
+#[tokio::test]
+async fn partitions_only_grow() {
+    let topics = topics();
+    let found = topics.create(new("trades", 2)).await.unwrap();
+    for count in [-1, 0, 1, 2, 100_001] {
+        let refused = topics.add_partitions(&found, count).await;
+        assert!(matches!(refused, Err(TopicError::InvalidPartitions(_))), "{count}: {refused:?}");
+    }
+    topics.add_partitions(&found, 5).await.unwrap();
+    assert_eq!(topics.resolve("trades").unwrap().partitions().count(), 5);
+    for count in [0, -1, 100_001] {
+        assert!(matches!(topics.check_new(new("quotes", count)), Err(TopicError::InvalidPartitions(_))), "{count}");
+    }
+}
+
+#[tokio::test]
+async fn internal_topics_are_found_and_not_changed() {
+    let topics = topics();
+    let found = topics.resolve("__consumer_offsets").unwrap();
+    assert!(found.topic.internal);
+    assert_eq!(&*topics.resolve_id(&found.id).unwrap().name(), "__consumer_offsets");
+    assert!(matches!(topics.delete(&found).await, Err(TopicError::Internal(_))));
+    assert!(matches!(topics.delete_records(&found, 0, None).await, Err(TopicError::Internal(_))));
+    assert!(matches!(topics.create(new("__consumer_offsets", 1)).await, Err(TopicError::AlreadyExists(_))));
+    assert!(topics.list().is_empty(), "it is listed from the first position on");
+}
+
+#[tokio::test]
+async fn deletion_can_be_forbidden() {
+    let mut config = Config::default();
+    config.topics.allow_delete = false;
+    let (_engine, topics) = topics_on(&Arc::default(), config);
+    let found = topics.create(new("trades", 1)).await.unwrap();
+    assert!(matches!(topics.delete(&found).await, Err(TopicError::DeletionDisabled)));
+}
