@@ -9,6 +9,7 @@ use millpond_storage::disk::{Disk, SimDisk};
 use millpond_storage::state::{Durability as StateDurability, Numbers};
 use millpond_storage::{Engine, Error, Options};
 
+use crate::api::FetchSessions;
 use crate::config::{Config, DiskConfig, Durability};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -37,6 +38,8 @@ pub struct Broker {
     pub engine: Arc<Engine>,
     /// The topics in it.
     pub topics: Topics,
+    /// What consumers fetch again and again.
+    pub fetch_sessions: FetchSessions,
     /// Who produces.
     pub producer_ids: NumberBlocks,
 }
@@ -57,6 +60,7 @@ impl Broker {
             metrics,
             topics: Topics::new(Arc::clone(&engine), Arc::clone(&config))?,
             producer_ids: NumberBlocks::new(engine.system().clone(), Numbers::Producer, PRODUCER_IDS_BLOCK),
+            fetch_sessions: FetchSessions::new(config.limits.fetch_sessions_max),
             engine,
             config,
         })

@@ -32,6 +32,12 @@ pub struct Limits {
     pub unsent_bytes_max: usize,
     /// The same over all connections. Beyond it, each connection may have one answer waiting.
     pub unsent_bytes_total_max: usize,
+    /// What the records of one batch may become when the broker opens it, in bytes.
+    pub decompressed_bytes_max: usize,
+    /// Bytes of records in one answer to a fetch (Kafka: `fetch.max.bytes`); a first batch may be larger.
+    pub fetch_bytes_max: usize,
+    /// Fetch sessions that are kept (Kafka: `max.incremental.fetch.session.cache.slots`).
+    pub fetch_sessions_max: usize,
     /// A connection on which nothing moves and nothing is in flight for so long is closed
     /// (Kafka: `connections.max.idle.ms`).
     pub idle_timeout: Duration,
@@ -57,6 +63,9 @@ impl Default for Limits {
             queued_bytes_reserve: 16 * MIB,
             unsent_bytes_max: 4 * MIB,
             unsent_bytes_total_max: 256 * MIB,
+            decompressed_bytes_max: 128 * MIB,
+            fetch_bytes_max: 55 * MIB,
+            fetch_sessions_max: 1000,
             idle_timeout: Duration::from_mins(10),
             frame_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_mins(1),

@@ -1,7 +1,8 @@
 //! The one map from errors to Kafka's codes. Every error of a domain is named here, in a `match` without `_`, so that a new
 //! kind of error does not compile until somebody has said what clients see.
 
-use millpond_storage::Error as StorageError;
+use millpond_storage::batch::{BatchError, Refusal};
+use millpond_storage::{AppendError, Error as StorageError};
 
 pub use kafka_protocol::ResponseError as ErrorCode;
 
@@ -49,6 +50,37 @@ pub fn of_topic(error: &TopicError) -> ErrorCode {
         TopicError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
         TopicError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         TopicError::Storage(error) => of_storage(error),
+    }
+}
+
+/// What a client sees of a batch that is refused.
+pub fn of_batch(error: &BatchError) -> ErrorCode {
+    match error.refusal() {
+        Refusal::Corrupt => ErrorCode::CorruptMessage,
+        Refusal::InvalidRecord => ErrorCode::InvalidRecord,
+        Refusal::InvalidTimestamp => ErrorCode::InvalidTimestamp,
+        Refusal::UnsupportedCompression => ErrorCode::UnsupportedCompressionType,
+        Refusal::TooLarge => ErrorCode::MessageTooLarge,
+    }
+}
+
+/// What a client sees of an append that failed.
+pub fn of_append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::Storage(error) => of_storage(error),
+    }
+}
+
+/// Whether what a client takes for the leader epoch is the one that holds; −1: it does not say.
+pub fn check_leader_epoch(asked: i32, current: i32) -> Result<(), ErrorCode> {
+    match asked {
+        ..0 => Ok(()),
+        asked if asked < current => Err(ErrorCode::FencedLeaderEpoch),
+        asked if asked > current => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
     }
 }
 

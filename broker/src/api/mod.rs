@@ -18,6 +18,9 @@
 //! what is left only waits, and is dropped with the connection. Replies leave in the order of requests.
 
 mod api_versions;
+mod fetch;
+mod list_offsets;
+mod produce;
 mod context;
 pub mod error;
 mod reply;
@@ -34,6 +37,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Message, Request, StrBytes, VersionRange};
 
 pub use api_versions::ApiVersions;
+pub use fetch::session::FetchSessions;
 pub use context::{Connection, Context, Software};
 use reply::Heading;
 pub use reply::{Answer, Frame, Outcome, Outgoing, Reply, Waiting};
@@ -43,7 +47,9 @@ use crate::metrics::{ApiMetrics, Metrics, Stage};
 
 /// Every API that is served.
 pub static SERVED: Table = Table::new(&[
-    //
+    Row::of::<produce::Produce>(),
+    Row::of::<fetch::Fetch>(),
+    Row::of::<list_offsets::ListOffsets>(),
     Row::of::<api_versions::ApiVersions>(),
 ]);
 

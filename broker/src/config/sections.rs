@@ -70,6 +70,9 @@ pub(super) fn read_limits(keys: &mut Keys) -> Limits {
         queued_bytes_reserve: keys.size("limits.queued_bytes_reserve", KIB..=TIB),
         unsent_bytes_max: keys.size("limits.unsent_bytes_max", KIB..=TIB),
         unsent_bytes_total_max: keys.size("limits.unsent_bytes_total_max", KIB..=TIB),
+        decompressed_bytes_max: keys.size("limits.decompressed_bytes_max", MIB..=TIB),
+        fetch_bytes_max: keys.size("limits.fetch_bytes_max", KIB..=INT_MAX),
+        fetch_sessions_max: keys.count("limits.fetch_sessions_max", 0..=1_000_000),
         idle_timeout: keys.duration("limits.idle_timeout_ms", SECOND..=LONG_MAX),
         frame_timeout: keys.duration("limits.frame_timeout_ms", SECOND..=DAY),
         write_timeout: keys.duration("limits.write_timeout_ms", SECOND..=DAY),
@@ -178,6 +181,8 @@ pub struct TopicsConfig {
     pub timestamp_before_max: Duration,
     /// How far a timestamp may lie ahead of the broker's clock; `i64::MAX` milliseconds is no limit.
     pub timestamp_after_max: Duration,
+    /// Whether every byte of a batch's records is looked at when it is produced.
+    pub validate_all_records: bool,
 }
 
 impl TopicsConfig {
@@ -199,6 +204,7 @@ impl TopicsConfig {
             timestamp_type: keys.choice("topics.timestamp_type", &TimestampType::NAMES),
             timestamp_before_max: keys.duration_or_longest("topics.timestamp_before_max_ms", 0..=LONG_MAX),
             timestamp_after_max: keys.duration_or_longest("topics.timestamp_after_max_ms", 0..=LONG_MAX),
+            validate_all_records: keys.choice("topics.validate_records", &[("fronts", false), ("all", true)]),
         }
     }
 }

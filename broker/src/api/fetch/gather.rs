@@ -1,0 +1,167 @@
+//! Gathers batches for a list of partitions, and waits for more.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millpond_storage::{Error as StorageError, Fetched, Partition, Read, Waiter};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::super::error::{self, ErrorCode};
+use super::super::Context;
+use super::Marks;
+use super::session::Target;
+use crate::completion;
+use crate::topics::Resolved;
+
+/// What a request asks for as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) min_bytes: usize,
+    pub(super) max_bytes: usize,
+    pub(super) deadline: Instant,
+}
+
+/// What one partition gives.
+#[derive(Clone, Debug)]
+pub(super) struct Gathered {
+    pub(super) marks: Marks,
+    /// `(epoch, end offset)`: the consumer's history is another from there on.
+    pub(super) diverging: Option<(i32, i64)>,
+    pub(super) batches: Vec<Bytes>,
+    pub(super) bytes: usize,
+}
+
+/// Reads until there is enough, an error, or no more time.
+pub(super) async fn gather(ctx: &Context, targets: &[Target], limits: &Limits) -> Vec<Gathered> {
+    let mut found = pass(ctx, targets, limits).await;
+    if is_enough(&found, limits) {
+        return found;
+    }
+    if await_appended(targets).await {
+        found = pass(ctx, targets, limits).await;
+    }
+    let notify = Arc::new(Notify::new());
+    while !is_enough(&found, limits) && Instant::now() < limits.deadline {
+        let _waiters = wait_for_more(targets, &found, &notify);
+        if tokio::time::timeout_at(limits.deadline, notify.notified()).await.is_err() {
+            break;
+        }
+        found = pass(ctx, targets, limits).await;
+    }
+    found
+}
+
+/// Enough bytes, or something that the client should know now.
+fn is_enough(found: &[Gathered], limits: &Limits) -> bool {
+    let bytes: usize = found.iter().map(|gathered| gathered.bytes).sum();
+    bytes >= limits.min_bytes || found.iter().any(|gathered| gathered.marks.is_error() || gathered.diverging.is_some())
+}
+
+/// Waits until what is appended and not yet visible is visible; whether there was any.
+async fn await_appended(targets: &[Target]) -> bool {
+    let mut waited = false;
+    for target in targets {
+        let Some((topic, partition)) = &target.found else { continue };
+        if partition.high_watermark() < partition.log_end() {
+            let (done, visible) = completion::pair();
+            topic.timeline.barrier(move || done(()));
+            visible.await;
+            waited = true;
+        }
+    }
+    waited
+}
+
+/// Has `notify` told when a partition has more than was found.
+fn wait_for_more(targets: &[Target], found: &[Gathered], notify: &Arc<Notify>) -> Vec<Waiter> {
+    let with_marks = targets.iter().zip(found).filter_map(|(target, gathered)| {
+        let (_, partition) = target.found.as_ref()?;
+        let notify = Arc::clone(notify);
+        Some(partition.wait(gathered.marks.high_watermark, Arc::new(move || notify.notify_one())))
+    });
+    with_marks.collect()
+}
+
+/// Reads every partition once, within the limits.
+async fn pass(ctx: &Context, targets: &[Target], limits: &Limits) -> Vec<Gathered> {
+    let mut gathered = Vec::with_capacity(targets.len());
+    let mut left = limits.max_bytes;
+    let mut is_first = true;
+    for target in targets {
+        let read = Read {
+            from: target.fetch_offset,
+            max_bytes: left.min(target.max_bytes),
+            // The first batch of the first partition that has any is sent even if it is larger than every limit.
+            at_least_one: is_first && limits.max_bytes > 0,
+        };
+        let one = match &target.found {
+            Some((topic, partition)) => read_one(target, topic, partition, read).await,
+            None => Err(target.missing),
+        };
+        let one = one.unwrap_or_else(Gathered::failed);
+        is_first &= one.bytes == 0;
+        left = left.saturating_sub(one.bytes);
+        gathered.push(one);
+    }
+    tracing::trace!(peer = %ctx.peer(), partitions = targets.len(), bytes = limits.max_bytes - left, "fetched");
+    gathered
+}
+
+async fn read_one(
+    target: &Target,
+    topic: &Resolved,
+    partition: &Arc<Partition>,
+    read: Read,
+) -> Result<Gathered, ErrorCode> {
+    if partition.is_gone() {
+        return Err(target.missing);
+    }
+    error::check_leader_epoch(target.leader_epoch, topic.timeline.leader_epoch())?;
+    let view = topic.timeline.live();
+    if target.last_fetched_epoch >= 0 {
+        let end = view.end_for_epoch(partition, target.last_fetched_epoch).map_err(|why| error::of_storage(&why))?;
+        match end {
+            Some((epoch, end)) if epoch < target.last_fetched_epoch || end < target.fetch_offset => {
+                return Ok(Gathered { diverging: Some((epoch, end)), ..Gathered::of(partition, Fetched::default()) });
+            }
+            Some(_) => {}
+            None => return Ok(Gathered { diverging: Some((-1, -1)), ..Gathered::of(partition, Fetched::default()) }),
+        }
+    }
+    let fetched = match view.read_now(partition, &read) {
+        Some(fetched) => fetched,
+        None => {
+            let (done, fetched) = completion::pair();
+            view.read(partition, read, done);
+            fetched.await.ok_or(ErrorCode::UnknownServerError)?
+        }
+    };
+    let fetched = fetched.map_err(|why| fetch_code(&why))?;
+    Ok(Gathered::of(partition, fetched))
+}
+
+/// Only errors that Kafka itself gives in a fetch: Java's consumer throws on others.
+fn fetch_code(why: &StorageError) -> ErrorCode {
+    match error::of_storage(why) {
+        code @ (ErrorCode::OffsetOutOfRange | ErrorCode::UnknownTopicOrPartition | ErrorCode::KafkaStorageError) => code,
+        _ => ErrorCode::UnknownServerError,
+    }
+}
+
+impl Gathered {
+    fn of(partition: &Partition, Fetched { pieces, bytes }: Fetched) -> Self {
+        let high_watermark = partition.high_watermark();
+        let marks = Marks {
+            error: error::NONE,
+            high_watermark,
+            last_stable: high_watermark,
+            log_start: partition.log_start(),
+        };
+        Self { marks, diverging: None, batches: pieces, bytes }
+    }
+
+    fn failed(code: ErrorCode) -> Self {
+        Self { marks: Marks::failed(code), diverging: None, batches: Vec::new(), bytes: 0 }
+    }
+}
