@@ -141,6 +141,11 @@ impl Engine {
         Some((volume, timeline))
     }
 
+    /// The time in milliseconds, as the engine's clock has it.
+    pub fn now(&self) -> i64 {
+        self.shared.now()
+    }
+
     /// Counters.
     pub fn stats(&self) -> &Stats {
         &self.shared.stats

@@ -26,7 +26,7 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
 /// The API.
-pub struct ListOffsets;
+pub(super) struct ListOffsets;
 
 impl Api for ListOffsets {
     type Request = ListOffsetsRequest;

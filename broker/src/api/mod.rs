@@ -18,11 +18,11 @@
 //! what is left only waits, and is dropped with the connection. Replies leave in the order of requests.
 
 mod api_versions;
+mod context;
+pub mod error;
 mod fetch;
 mod list_offsets;
 mod produce;
-mod context;
-pub mod error;
 mod reply;
 pub mod schema;
 mod unsupported;
@@ -37,8 +37,8 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Message, Request, StrBytes, VersionRange};
 
 pub use api_versions::ApiVersions;
-pub use fetch::session::FetchSessions;
 pub use context::{Connection, Context, Software};
+pub use fetch::session::FetchSessions;
 use reply::Heading;
 pub use reply::{Answer, Frame, Outcome, Outgoing, Reply, Waiting};
 use schema::{Malformed, Schema};

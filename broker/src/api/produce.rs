@@ -27,7 +27,7 @@ use crate::config;
 use crate::topics::Resolved;
 
 /// The API.
-pub struct Produce;
+pub(super) struct Produce;
 
 impl Api for Produce {
     type Request = ProduceRequest;
@@ -49,13 +49,14 @@ impl Api for Produce {
         }
         let waiting = work.submit(ack);
         if acks == 0 {
-            return Answer::outcome_later(async move { quiet(waiting.await) });
+            return Answer::outcome_later(async move { quiet(waiting.all().await) });
         }
         if ack == Ack::Written {
-            return Answer::later(waiting);
+            return Answer::later(waiting.all());
         }
-        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).saturating_sub(ctx.arrived.elapsed());
-        Answer::later(async move { waiting.within(timeout).await })
+        let timeout =
+            Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).saturating_sub(ctx.arrived.elapsed());
+        Answer::later(waiting.within(timeout))
     }
 }
 
@@ -214,15 +215,6 @@ impl Pending {
     }
 }
 
-impl std::future::IntoFuture for Pending {
-    type Output = ProduceResponse;
-    type IntoFuture = std::pin::Pin<Box<dyn Future<Output = ProduceResponse> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.all())
-    }
-}
-
 fn fill(at: &mut PartitionProduceResponse, result: Result<Appended, AppendError>) {
     match result {
         Ok(Appended { base_offset, append_time, log_start }) => {
@@ -237,7 +229,7 @@ fn fill(at: &mut PartitionProduceResponse, result: Result<Appended, AppendError>
 fn rules(ctx: &Context, topic: &Resolved) -> Rules {
     let settings = &topic.settings;
     Rules {
-        now_ms: crate::clock::now_ms(),
+        now_ms: ctx.broker().engine.now(),
         timestamp_type: match settings.timestamp_type {
             config::TimestampType::CreateTime => TimestampType::Create,
             config::TimestampType::LogAppendTime => TimestampType::LogAppend,
@@ -280,4 +272,3 @@ fn refuse_all(request: &ProduceRequest, code: ErrorCode) -> ProduceResponse {
     });
     ProduceResponse::default().with_responses(topics.collect())
 }
-

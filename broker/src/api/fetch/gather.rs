@@ -7,8 +7,8 @@ use millpond_storage::{Error as StorageError, Fetched, Partition, Read, Waiter};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::error::{self, ErrorCode};
 use super::super::Context;
+use super::super::error::{self, ErrorCode};
 use super::Marks;
 use super::session::Target;
 use crate::completion;
@@ -144,7 +144,9 @@ async fn read_one(
 /// Only errors that Kafka itself gives in a fetch: Java's consumer throws on others.
 fn fetch_code(why: &StorageError) -> ErrorCode {
     match error::of_storage(why) {
-        code @ (ErrorCode::OffsetOutOfRange | ErrorCode::UnknownTopicOrPartition | ErrorCode::KafkaStorageError) => code,
+        code @ (ErrorCode::OffsetOutOfRange | ErrorCode::UnknownTopicOrPartition | ErrorCode::KafkaStorageError) => {
+            code
+        }
         _ => ErrorCode::UnknownServerError,
     }
 }
@@ -152,12 +154,8 @@ fn fetch_code(why: &StorageError) -> ErrorCode {
 impl Gathered {
     fn of(partition: &Partition, Fetched { pieces, bytes }: Fetched) -> Self {
         let high_watermark = partition.high_watermark();
-        let marks = Marks {
-            error: error::NONE,
-            high_watermark,
-            last_stable: high_watermark,
-            log_start: partition.log_start(),
-        };
+        let marks =
+            Marks { error: error::NONE, high_watermark, last_stable: high_watermark, log_start: partition.log_start() };
         Self { marks, diverging: None, batches: pieces, bytes }
     }
 

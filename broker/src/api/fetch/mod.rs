@@ -11,7 +11,7 @@
 
 mod encode;
 mod gather;
-pub mod session;
+pub(crate) mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use gather::{Gathered, Limits, gather};
 use session::{Opened, Session, Target};
 
 /// The API.
-pub struct Fetch;
+pub(super) struct Fetch;
 
 impl Api for Fetch {
     type Request = FetchRequest;

@@ -29,7 +29,7 @@ const EVICTED_AFTER: Duration = Duration::from_secs(120);
 
 /// How a client names a topic.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum TopicRef {
+pub(crate) enum TopicRef {
     /// Up to version 12.
     Name(Arc<str>),
     /// From version 13 on.
@@ -38,7 +38,7 @@ pub enum TopicRef {
 
 /// One partition of a request, and what it is here.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     pub(super) topic: TopicRef,
     pub(super) partition: i32,
     pub(super) fetch_offset: i64,
@@ -73,7 +73,7 @@ struct Sessions {
 
 /// One session.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     pub(super) id: i32,
     scope: Scope,
     kept: Mutex<Kept>,
@@ -134,7 +134,7 @@ impl FetchSessions {
         if sessions.by_id.len() >= self.sessions_max && !sessions.evict() {
             return None;
         }
-        let id = sessions.next_id();
+        let id = sessions.next_id(ctx.broker().engine.now());
         let entries = targets.iter().map(|target| Entry { target: target.clone(), told: None });
         let kept = Kept { epoch: 1, used: Instant::now(), entries: entries.collect() };
         let session = Arc::new(Session { id, scope: ctx.scope().clone(), kept: Mutex::new(kept) });
@@ -155,9 +155,9 @@ impl Sessions {
     }
 
     /// Not the one of a session that a client of an earlier start may still have in mind, most likely; never 0.
-    fn next_id(&mut self) -> i32 {
+    fn next_id(&mut self, now: i64) -> i32 {
         if self.last_id == 0 {
-            self.last_id = crate::clock::now_ms().to_le_bytes().first_chunk().map_or(1, |low| i32::from_le_bytes(*low));
+            self.last_id = i32::try_from(now & i64::from(i32::MAX)).unwrap_or(1);
         }
         loop {
             self.last_id = self.last_id.wrapping_add(1) & i32::MAX;
@@ -179,9 +179,8 @@ impl Session {
         kept.used = Instant::now();
         for topic in &request.forgotten_topics_data {
             let name = topic_ref(ctx, topic.topic.as_str(), topic.topic_id);
-            kept.entries.retain(|Entry { target, .. }| {
-                target.topic != name || !topic.partitions.contains(&target.partition)
-            });
+            kept.entries
+                .retain(|Entry { target, .. }| target.topic != name || !topic.partitions.contains(&target.partition));
         }
         kept.merge(targets_of(ctx, request));
         for entry in &mut kept.entries {
@@ -203,10 +202,15 @@ impl Session {
         for (target, gathered) in answers {
             let Some(mut entry) = entries.remove(&(target.topic.clone(), target.partition)) else { continue };
             let marks = gathered.marks;
-            let is_news = gathered.bytes > 0 || marks.is_error() || gathered.diverging.is_some() || entry.told != Some(marks);
+            let is_news =
+                gathered.bytes > 0 || marks.is_error() || gathered.diverging.is_some() || entry.told != Some(marks);
             // An error is told again and again, until it is over.
             entry.told = Some(marks).filter(|marks| !marks.is_error());
-            if gathered.bytes > 0 { with_data.push(entry) } else { kept.entries.push(entry) }
+            if gathered.bytes > 0 {
+                with_data.push(entry)
+            } else {
+                kept.entries.push(entry)
+            }
             if is_news || !is_incremental {
                 told.push((target, gathered));
             }
@@ -222,7 +226,8 @@ impl Kept {
             return;
         }
         let key = |target: &Target| (target.topic.clone(), target.partition);
-        let places: HashMap<_, _> = self.entries.iter().enumerate().map(|(at, entry)| (key(&entry.target), at)).collect();
+        let places: HashMap<_, _> =
+            self.entries.iter().enumerate().map(|(at, entry)| (key(&entry.target), at)).collect();
         for target in targets {
             match places.get(&key(&target)) {
                 Some(at) => self.entries[*at].target = target,
@@ -270,10 +275,7 @@ impl Target {
     }
 }
 
-fn with_partition(
-    found: &Result<Arc<Resolved>, ErrorCode>,
-    index: i32,
-) -> Option<(Arc<Resolved>, Arc<Partition>)> {
+fn with_partition(found: &Result<Arc<Resolved>, ErrorCode>, index: i32) -> Option<(Arc<Resolved>, Arc<Partition>)> {
     let topic = found.as_ref().ok()?;
     Some((Arc::clone(topic), topic.partition(index).ok()?))
 }
