@@ -19,10 +19,16 @@ pub(crate) fn batch(base_offset: i64, epoch: i32, records: &[u8]) -> Vec<u8> {
 }
 
 /// A frame to be: its kind and its batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
     pub(crate) kind: FrameKind,
     pub(crate) payload: Vec<u8>,
+}
+
+impl std::fmt::Debug for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}({} bytes, {:08x})", self.kind, self.payload.len(), crc32c::crc32c(&self.payload))
+    }
 }
 
 impl Sample {

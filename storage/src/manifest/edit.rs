@@ -97,6 +97,8 @@ pub enum Edit {
         opening: u32,
         /// No segment was ever given this number or a higher one.
         next_file: FileId,
+        /// No log file was ever opened for a higher LSN.
+        next_lsn: Lsn,
     },
     /// The timeline was closed, synced to its end.
     Closed {
@@ -177,10 +179,10 @@ impl Edit {
                 put(out, &[lsn.0]);
                 out.push(u8::from(*added));
             }
-            Self::Opened { opening, next_file } => {
+            Self::Opened { opening, next_file, next_lsn } => {
                 out.push(kind::OPENED);
                 out.extend_from_slice(&opening.to_le_bytes());
-                put(out, &[next_file.0]);
+                put(out, &[next_file.0, next_lsn.0]);
             }
             Self::Closed { last } => {
                 out.push(kind::CLOSED);
@@ -275,7 +277,9 @@ fn decode_fields(kind: u8, fields: &mut Fields<'_>) -> Option<Edit> {
             };
             Edit::StateAt { lsn, added }
         }
-        kind::OPENED => Edit::Opened { opening: fields.u32()?, next_file: FileId(fields.u64()?) },
+        kind::OPENED => {
+            Edit::Opened { opening: fields.u32()?, next_file: FileId(fields.u64()?), next_lsn: fields.lsn()? }
+        }
         kind::CLOSED => Edit::Closed { last: fields.lsn()? },
         kind::DROPPED => Edit::Dropped { files: fields.list(file_ref)? },
         _ => return None,

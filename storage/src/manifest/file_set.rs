@@ -49,6 +49,8 @@ pub struct FileSet {
     pub opening: u32,
     /// No segment was ever given this number or a higher one.
     pub next_file: FileId,
+    /// No log file was ever opened for a higher LSN, even one that is gone: what was given stays given.
+    pub next_lsn: Lsn,
     /// The last LSN when the timeline was closed; `None` if it was opened after that, or never closed.
     pub closed: Option<Lsn>,
 }
@@ -90,7 +92,7 @@ impl FileSet {
         edits.extend(
             (!self.dropped.is_empty()).then(|| Edit::Dropped { files: self.dropped.iter().copied().collect() }),
         );
-        edits.push(Edit::Opened { opening: self.opening, next_file: self.next_file });
+        edits.push(Edit::Opened { opening: self.opening, next_file: self.next_file, next_lsn: self.next_lsn });
         edits.extend(self.closed.map(|last| Edit::Closed { last }));
         edits
     }
@@ -114,11 +116,12 @@ impl FileSet {
             }
             Edit::StateAt { lsn, added: true } => self.add_state_at(*lsn)?,
             Edit::StateAt { lsn, added: false } => self.drop_state_at(*lsn)?,
-            Edit::Opened { opening, next_file } => {
-                if *opening <= self.opening || *next_file < self.next_file {
+            Edit::Opened { opening, next_file, next_lsn } => {
+                if *opening <= self.opening || *next_file < self.next_file || *next_lsn < self.next_lsn {
                     return Err(format!("opening {opening} after {}", self.opening));
                 }
-                (self.opening, self.next_file, self.closed) = (*opening, *next_file, None);
+                (self.opening, self.next_file, self.next_lsn) = (*opening, *next_file, *next_lsn);
+                self.closed = None;
             }
             Edit::Closed { last } => self.closed = Some(*last),
         }
@@ -140,6 +143,7 @@ impl FileSet {
         }
         self.dropped.remove(&FileRef::Log(first)); // its name is given anew
         self.logs.push(LogFile { first, after, end: None });
+        self.next_lsn = self.next_lsn.max(first);
         Ok(())
     }
 

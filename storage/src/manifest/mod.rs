@@ -111,7 +111,8 @@ impl Manifest {
         disk.fail_point("manifest.before_opened")?;
         let opening =
             manifest.set.opening.checked_add(1).ok_or_else(|| Error::Invalid("no opening number left".into()))?;
-        manifest.append(&Edit::Opened { opening, next_file: manifest.set.next_file })?;
+        let FileSet { next_file, next_lsn, .. } = manifest.set;
+        manifest.append(&Edit::Opened { opening, next_file, next_lsn })?;
         Ok(manifest)
     }
 

@@ -86,7 +86,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         3 => Edit::Sealed { first: Lsn(a), last: Lsn(b), bytes: c },
         4 => Edit::Truncated { first: Lsn(a), last: Lsn(b), bytes: c },
         5 => Edit::StateAt { lsn: Lsn(a), added: e },
-        6 => Edit::Opened { opening: d, next_file: FileId(a) },
+        6 => Edit::Opened { opening: d, next_file: FileId(a), next_lsn: Lsn(b) },
         7 => Edit::Closed { last: Lsn(a) },
         _ => Edit::Dropped { files },
     })
@@ -188,8 +188,9 @@ fn edits_that_do_not_fit_are_refused_and_change_nothing() {
         Edit::Swap { job: 2, outputs: vec![SegmentFile { last: Lsn(50), ..segment(2) }], inputs: vec![] },
         Edit::StateAt { lsn: Lsn(60), added: true },
         Edit::StateAt { lsn: Lsn(55), added: false },
-        Edit::Opened { opening: 1, next_file: FileId(3) },
-        Edit::Opened { opening: 5, next_file: FileId(2) },
+        Edit::Opened { opening: 1, next_file: FileId(3), next_lsn: Lsn(65) },
+        Edit::Opened { opening: 5, next_file: FileId(2), next_lsn: Lsn(65) },
+        Edit::Opened { opening: 5, next_file: FileId(3), next_lsn: Lsn(64) },
     ] {
         assert!(matches!(manifest.append(&edit), Err(Error::Invalid(_))), "{edit:?}");
     }
@@ -247,7 +248,8 @@ fn a_manifest_that_ends_anywhere_loses_only_what_is_cut() {
             let (end, expected) = sets.iter().rfind(|(end, _)| *end <= len as u64).unwrap();
             let manifest = open(&disk).unwrap();
             assert_eq!(*manifest.files(), FileSet { opening: 2, closed: None, ..expected.clone() });
-            let opened = Edit::Opened { opening: 2, next_file: expected.next_file }.encode(SALT);
+            let opened = Edit::Opened { opening: 2, next_file: expected.next_file, next_lsn: expected.next_lsn };
+            let opened = opened.encode(SALT);
             assert_eq!(disk.contents(&path).unwrap().len() as u64, end + opened.len() as u64);
         }
     }

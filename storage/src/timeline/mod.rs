@@ -16,7 +16,6 @@ mod partition;
 mod producers;
 mod publish;
 pub mod recovery;
-mod sweep;
 mod tables;
 mod writer;
 

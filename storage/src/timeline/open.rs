@@ -162,7 +162,7 @@ fn start_at(checkpoint: &Checkpoint) -> Option<Start> {
         position: checkpoint.tail.position,
         lsn: checkpoint.lsn,
         time_ms: checkpoint.time,
-        chain: Some(checkpoint.tail.chain),
+        chain: checkpoint.tail.chain,
     })
 }
 
@@ -211,8 +211,12 @@ struct Found {
 impl Found {
     fn build(mut self, shared: &Arc<Shared>, durability: Durability, mut manifest: Manifest) -> Result<Timeline> {
         let end = self.recovered.end_lsn;
-        let may_have_lost = durability == Durability::PageCache && !self.recovered.clean && end > Lsn::ZERO;
-        let next_lsn = if may_have_lost { Lsn(end.0 + SKIPPED_LSNS) } else { end.next() };
+        let may_have_lost = durability == Durability::PageCache && !self.recovered.clean;
+        let mut next_lsn = self.recovered.next_lsn;
+        if may_have_lost {
+            next_lsn = Lsn(next_lsn.0.saturating_add(SKIPPED_LSNS));
+            self.recovered.resume = self.recovered.resume.take().map(|resume| resume.in_new_file(end));
+        }
         let damage = OnceLock::new();
         if let Some(why) = self.recovered.damage.take() {
             // Just made: nobody else can have set it.

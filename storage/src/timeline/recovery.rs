@@ -15,13 +15,16 @@
 //!
 //! Only the newest log file can be torn or doubtful: it was opened when the one before it was synced to its end.
 
+mod sweep;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::sweep;
 use crate::disk::{Disk, File};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::{
     FileHeader, FileKind, Flaw, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner, find_voucher,
 };
@@ -51,8 +54,8 @@ pub struct Start {
     pub lsn: Lsn,
     /// The time of that group.
     pub time_ms: i64,
-    /// The CRC field of the last group header before `position` (0 if there is none in the file), if it was noted.
-    pub chain: Option<u32>,
+    /// The CRC field of the last group header before `position`; 0 if there is none in the file.
+    pub chain: u32,
 }
 
 /// What a recovery works on.
@@ -117,18 +120,32 @@ pub enum Resume {
     },
 }
 
+impl Resume {
+    /// The same, but in a new file: for who has to skip LSNs, which only the name of a file remembers.
+    #[must_use]
+    pub fn in_new_file(self, end_lsn: Lsn) -> Self {
+        match self {
+            Self::Same { position, .. } => Self::New { after: end_lsn, after_bytes: position },
+            new @ Self::New { .. } => new,
+        }
+    }
+}
+
 /// What was found, and done about it.
 #[derive(Clone, Debug)]
 pub struct Recovered {
     /// The last sound group. All up to it is durable now, if there is no damage.
     pub end_lsn: Lsn,
+    /// The lowest LSN that may be given: that after the end, or a higher one if a file was opened for it. (A page-cache timeline that may have
+    /// lost groups which clients saw goes on far above this, in a new file: the file's name is what remembers that those numbers were given.)
+    pub next_lsn: Lsn,
     /// The time of that group, 0 if there is none.
     pub last_time_ms: i64,
     /// Why the timeline is read-only, if it is.
     pub damage: Option<String>,
     /// The torn tail that was cut off, if one was.
     pub cut: Option<Cut>,
-    /// The process before this one closed the timeline: nothing was lost, and no LSN was given beyond the end.
+    /// The process before this one closed the timeline, or there was none: nothing was lost, and no LSN was given beyond the end.
     pub clean: bool,
     /// Where appending goes on; `None` if the timeline is damaged.
     pub resume: Option<Resume>,
@@ -203,13 +220,16 @@ impl Recovery<'_> {
             ));
         }
         self.disk.fail_point("recovery.after_scan")?;
-        let clean = found.cut.is_none() && self.manifest.closed_before() == Some(found.end_lsn);
+        let was_closed = self.manifest.closed_before() == Some(found.end_lsn);
+        let was_never_written = self.manifest.files().next_lsn == Lsn::ZERO;
+        let clean = found.cut.is_none() && (was_closed || was_never_written);
         let (resume, aside) = match found.damage {
             Some(_) => (None, Vec::new()),
             None => (Some(self.mend(&mut found)?), sweep::sweep(self.disk.as_ref(), self.identity, self.manifest)?),
         };
         Ok(Recovered {
             end_lsn: found.end_lsn,
+            next_lsn: self.manifest.files().next_lsn.max(found.end_lsn.next()),
             last_time_ms: found.last_time_ms,
             clean: clean && found.damage.is_none(),
             cut: found.cut.filter(|_| found.damage.is_none()),
@@ -243,7 +263,11 @@ impl Recovery<'_> {
     /// Reads the log files from the start on, until one does not reach its end.
     fn scan(&self, found: &mut Found, fold: &mut dyn FnMut(&GroupRead) -> Result<()>) -> Result<()> {
         let logs = &self.manifest.files().logs;
-        let from = self.start.map_or(0, |start| logs.partition_point(|log| log.first < start.log));
+        let from = self.start.map_or(0, |start| match self.manifest.files().log(start.log) {
+            Some(_) => logs.partition_point(|log| log.first < start.log),
+            // It was sorted away since, or had no group and was cut: its successor goes on.
+            None => logs.partition_point(|log| log.first <= start.lsn),
+        });
         for (index, log) in logs.iter().enumerate().skip(from) {
             let start = self.start.filter(|start| start.log == log.first);
             // With a checkpoint inside the file, the groups before that are its; else the file goes on where the log has come to.
@@ -278,11 +302,13 @@ impl Recovery<'_> {
             return Ok(false);
         }
         let file = if is_newest { self.disk.open(&path)? } else { self.disk.open_read_only(&path)? };
-        let scan = self.scan_of(&log, start, found.end_lsn);
-        if let Err(why) = self.check_head(file.as_ref(), &log, &scan) {
-            found.damaged(why.to_string());
-            return Ok(false);
-        }
+        let scan = match self.scan_of(file.as_ref(), &log, start, found.end_lsn) {
+            Err(why @ (Error::Corrupt(_) | Error::Newer { .. })) => {
+                found.damaged(why.to_string());
+                return Ok(false);
+            }
+            scan => scan?,
+        };
         let mut scanner = Scanner::new(Arc::clone(&file), scan)?;
         found.doubtful.clear();
         let end = loop {
@@ -301,33 +327,27 @@ impl Recovery<'_> {
         Ok(is_whole)
     }
 
-    fn scan_of(&self, log: &LogFile, start: Option<Start>, after: Lsn) -> Scan {
-        let (position, chain) = start.map_or((HEADER_BYTES as u64, Some(0)), |start| (start.position, start.chain));
-        let chain = if position == HEADER_BYTES as u64 { Some(0) } else { chain };
-        Scan {
+    /// The scan of a log file, once its header and length have been found to be right.
+    fn scan_of(&self, file: &dyn File, log: &LogFile, start: Option<Start>, after: Lsn) -> Result<Scan> {
+        let of = Some((self.identity.timeline, self.identity.salt));
+        let header = FileHeader::read(&file.read_at(0, HEADER_BYTES)?, file.path(), FileKind::Log, of)?;
+        if header.first_lsn != log.first {
+            return Err(Flaw::Lsn(header.first_lsn).at(file.path(), 0));
+        }
+        let position = start.map_or(HEADER_BYTES as u64, |start| start.position);
+        if position < HEADER_BYTES as u64 || position > file.len()? {
+            return Err(Flaw::Short.at(file.path(), position));
+        }
+        Ok(Scan {
             salt: self.identity.salt,
             log: log.first,
             position,
             end: log.end.map(|end| end.bytes),
             after: after.max(Lsn(log.first.0.saturating_sub(1))),
-            chain,
+            chain: Some(start.map_or(0, |start| start.chain)),
             payloads: Payloads::Facts,
             trusted: 0,
-        }
-    }
-
-    /// The file's header, and that it reaches to where the scan starts.
-    fn check_head(&self, file: &dyn File, log: &LogFile, scan: &Scan) -> Result<()> {
-        let of = Some((self.identity.timeline, self.identity.salt));
-        let bytes = file.read_at(0, HEADER_BYTES)?;
-        let header = FileHeader::read(&bytes, file.path(), FileKind::Log, of)?;
-        if header.first_lsn != log.first {
-            return Err(Flaw::Lsn(header.first_lsn).at(file.path(), 0));
-        }
-        if file.len()? < scan.position {
-            return Err(Flaw::Short.at(file.path(), scan.position));
-        }
-        Ok(())
+        })
     }
 
     /// What it means that the groups of a file end as they do; `true` if they end as they should.

@@ -25,6 +25,12 @@ impl Change {
         }
     }
 
+    /// Whether it is about one of these names, or about a directory above or below it.
+    fn touches(&self, names: &BTreeSet<PathBuf>) -> bool {
+        let paths = self.paths();
+        names.iter().any(|name| paths.iter().any(|path| path.starts_with(name) || name.starts_with(path)))
+    }
+
     fn is_in(&self, dir: &Path) -> bool {
         self.paths().into_iter().any(|path| path.parent() == Some(dir))
     }
@@ -140,7 +146,7 @@ impl Names {
         let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
         let mut picked = vec![false; self.pending.len()];
         for (index, change) in self.pending.iter().enumerate().rev() {
-            if picks(index, change) || change.paths().into_iter().any(|path| paths.contains(path)) {
+            if picks(index, change) || change.touches(&paths) {
                 picked[index] = true;
                 paths.extend(change.paths().into_iter().map(Path::to_path_buf));
             }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::recovery::Aside;
+use super::Aside;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::frame::{HEADER_BYTES, Scan, Scanned, Scanner};
