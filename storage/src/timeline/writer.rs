@@ -256,7 +256,9 @@ impl Core {
             facts: group.facts,
             answers: group.on_visible,
         };
-        timeline.written(effects, &self.active, encoded.bytes, encoded.vouched);
+        // Behind a group that only vouches there is nothing to vouch for: else one would follow the other for ever.
+        let vouched = if group.marker == Some(FrameKind::Idle) { group.lsn } else { encoded.vouched };
+        timeline.written(effects, &self.active, encoded.bytes, vouched);
         for answer in group.on_written {
             answer.succeed();
         }
