@@ -150,15 +150,14 @@ impl Inner {
 
     /// The file first, then the edit that names it.
     fn write_state_at(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let mut manifest = lock(&self.manifest);
         let origin = state_at::Origin {
             timeline: self.id,
             salt: self.salt,
-            opening: manifest.opening(),
+            opening: lock(&self.manifest).opening(),
             created_ms: self.shared.now(),
         };
         state_at::write(&*self.shared.disk, &origin, checkpoint)?;
-        manifest.append(&crate::manifest::Edit::StateAt { lsn: checkpoint.lsn, added: true })
+        self.edit(&crate::manifest::Edit::StateAt { lsn: checkpoint.lsn, added: true })
     }
 
     /// When the last groups are synced and nothing follows, a group that says so: the next start then knows that they must be there.

@@ -81,7 +81,7 @@ pub enum Edit {
         first: Lsn,
         /// The last LSN that is kept (in this file or before it).
         last: Lsn,
-        /// Where its groups end; 0: none is left, the file goes.
+        /// Where its groups end.
         bytes: u64,
     },
     /// A fold of the facts was made, or is not needed any more.

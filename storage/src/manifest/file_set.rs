@@ -109,7 +109,7 @@ impl FileSet {
             Edit::Intent { job, outputs } => self.intend(*job, outputs)?,
             Edit::Swap { job, outputs, inputs } => self.swap(*job, outputs, inputs)?,
             Edit::Sealed { first, last, bytes } => self.end(*first, *last, *bytes, true)?,
-            Edit::Truncated { first, last, bytes } => self.truncate(*first, *last, *bytes)?,
+            Edit::Truncated { first, last, bytes } => self.end(*first, *last, *bytes, false)?,
             Edit::Dropped { files } => {
                 let gone: Vec<_> = files.iter().copied().filter(|file| !self.names(*file)).collect();
                 self.dropped.extend(gone);
@@ -198,15 +198,6 @@ impl FileSet {
         }
         let sealed = sealed || log.end.is_some_and(|end| end.sealed);
         log.end = Some(LogEnd { last, bytes, sealed });
-        Ok(())
-    }
-
-    fn truncate(&mut self, first: Lsn, last: Lsn, bytes: u64) -> Result<(), String> {
-        self.end(first, last, bytes, false)?;
-        if bytes == 0 {
-            self.forget(FileRef::Log(first));
-            self.dropped.insert(FileRef::Log(first));
-        }
         Ok(())
     }
 

@@ -64,10 +64,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Makes the directories of a new timeline, its TIMELINE and its MANIFEST, all durable but for the name of the timeline's
-    /// directory being known to anyone. What an earlier, unfinished attempt left there is the caller's to remove first.
+    /// Makes the directories of a new timeline, its TIMELINE and its MANIFEST, all durable. What an attempt that never ended left there is
+    /// replaced: it has no log file, since those come after the manifest. A directory with log files is [`Error::Corrupt`]: whatever became of what
+    /// names them, they are somebody's data.
     pub fn create(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<Self> {
         let dir = TimelineDir::new(identity.timeline);
+        remove_unfinished(disk.as_ref(), &dir)?;
         for each in dir.all() {
             disk.create_dir_all(&each)?;
         }
@@ -173,6 +175,11 @@ impl Manifest {
         Ok(file)
     }
 
+    /// Whether a write or sync has failed, so that what the disk has is not known: the process must end.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// The files of the timeline. All of it is durable.
     pub fn files(&self) -> &FileSet {
         &self.set
@@ -223,7 +230,11 @@ impl Manifest {
         }
         self.broken = true; // until the sync has come back well
         self.disk.fail_point("manifest.after_write")?;
-        self.file.sync_data()?;
+        self.file.sync_data().map_err(|error| match error {
+            // Not a full disk that refused a write: one that took it and then lost it. Nobody may go on after this.
+            Error::Full(why) => Error::Io { path: self.file.path().to_path_buf(), why },
+            error => error,
+        })?;
         self.broken = false;
         self.position += bytes.len() as u64;
         self.disk.fail_point("manifest.after_sync")
@@ -246,6 +257,17 @@ impl Manifest {
             }
         }
     }
+}
+
+fn remove_unfinished(disk: &dyn Disk, dir: &TimelineDir) -> Result<()> {
+    if !disk.exists(dir.root())? {
+        return Ok(());
+    }
+    if disk.exists(&dir.logs())? && !disk.list(&dir.logs())?.is_empty() {
+        let path = dir.root().display();
+        return Err(Error::Corrupt(format!("{path} has log files, and nothing says that there is such a timeline")));
+    }
+    disk.remove_dir_all(dir.root())
 }
 
 fn header(identity: &Identity, created_ms: i64) -> FileHeader {

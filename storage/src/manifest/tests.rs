@@ -55,7 +55,8 @@ fn life() -> Vec<Edit> {
         Edit::Intent { job: 2, outputs: vec![FileId(2)] },
         Edit::Truncated { first: Lsn(61), last: Lsn(64), bytes: 320 },
         Edit::Open { first: Lsn(65), after: Lsn(64), after_bytes: 0 },
-        Edit::Truncated { first: Lsn(65), last: Lsn(64), bytes: 0 },
+        Edit::Truncated { first: Lsn(65), last: Lsn(64), bytes: 64 },
+        Edit::Swap { job: 0, outputs: vec![], inputs: vec![FileRef::Log(Lsn(65))] },
         Edit::Open { first: Lsn(65), after: Lsn(64), after_bytes: 0 },
         Edit::Dropped { files: vec![FileRef::Segment(FileId(1)), FileRef::StateAt(Lsn(55))] },
         Edit::Closed { last: Lsn(70) },
@@ -313,6 +314,28 @@ fn an_edit_whose_sync_failed_is_written_again_before_it_is_acted_on() {
         let disk = disk.power_loss(seed);
         assert_eq!(open(&disk).unwrap().files().logs, named.logs);
     }
+}
+
+/// The file system took the write and has no room for it at the sync: nobody may take that for an edit that was refused.
+#[test]
+fn a_disk_that_is_full_at_the_sync_has_failed() {
+    let (disk, mut manifest) = created();
+    disk.fail(Op::Sync, 0, Fault::Full);
+    assert!(matches!(manifest.append(&life()[0]), Err(Error::Io { .. })));
+    assert!(manifest.is_broken());
+}
+
+#[test]
+fn a_timeline_is_not_made_over_the_log_of_another() {
+    let (disk, mut manifest) = created();
+    manifest.create_log(NextLog { first: Lsn(51), after: Lsn(50), after_bytes: 0, created_ms: 0 }).unwrap();
+    disk.remove(manifest.path()).unwrap();
+    disk.remove(&manifest.dir().timeline()).unwrap();
+    let again = Manifest::create(&as_disk(&disk), &identity());
+    assert!(matches!(again, Err(Error::Corrupt(_))), "{again:?}");
+    assert!(disk.exists(&manifest.dir().log(Lsn(51))).unwrap());
+    disk.remove(&manifest.dir().log(Lsn(51))).unwrap();
+    Manifest::create(&as_disk(&disk), &identity()).unwrap();
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn drop_files(inner: &Inner, files: &[File]) -> Result<()> {
     }
     let inputs: Vec<FileRef> = files.iter().map(|file| file.name()).collect();
     inner.shared.disk.fail_point("collect.before_edit")?;
-    lock(&inner.manifest).append(&Edit::Swap { job: 0, outputs: Vec::new(), inputs })?;
+    inner.edit(&Edit::Swap { job: 0, outputs: Vec::new(), inputs })?;
     inner.shared.disk.fail_point("collect.after_edit")?;
     for file in files {
         inner.files.remove(file.name());
@@ -95,6 +95,9 @@ pub(super) fn unlink(inner: &Inner, file: &File) -> Result<()> {
         }
     }
     inner.shared.disk.fail_point("collect.after_unlink")?;
+    if let Some(dir) = file.paths().first().and_then(|path| path.parent()) {
+        inner.shared.disk.sync_dir(dir)?; // the manifest may forget a file when its name cannot come back
+    }
     inner.shared.stats.removed_bytes.add(file.bytes());
     lock(&inner.manifest).unlinked(file.name());
     Ok(())
@@ -102,11 +105,13 @@ pub(super) fn unlink(inner: &Inner, file: &File) -> Result<()> {
 
 fn thin_state_ats(inner: &Inner, need: &Need<'_>) -> Result<()> {
     for lsn in need.spare_state_ats() {
-        lock(&inner.manifest).append(&Edit::StateAt { lsn, added: false })?;
+        inner.edit(&Edit::StateAt { lsn, added: false })?;
         let path = lock(&inner.manifest).dir().state_at(lsn);
         if inner.shared.disk.exists(&path)? {
             inner.shared.disk.remove(&path)?;
         }
+        // The manifest may forget a file when its name cannot come back.
+        inner.shared.disk.sync_dir(&lock(&inner.manifest).dir().states_at())?;
         lock(&inner.manifest).unlinked(FileRef::StateAt(lsn));
     }
     Ok(())

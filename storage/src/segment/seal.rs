@@ -27,7 +27,7 @@ pub(crate) fn seal(timeline: &Inner, log: &Arc<LogFile>) -> Result<()> {
     write(disk, &named, opening, &stretches, &groups)?;
     let sealed = SealedLog::open(disk, named, opening)?;
     let edit = Edit::Sealed { first: log.first_lsn, last: last.lsn, bytes: log.bytes() };
-    lock(&timeline.manifest).append(&edit)?;
+    timeline.edit(&edit)?;
     disk.fail_point("seal.after_edit")?;
     timeline.files.add(Arc::clone(&sealed) as Arc<dyn SealedFile>);
     for partition in touched {

@@ -38,7 +38,7 @@ pub(crate) use partition::lock;
 use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::frame;
-use crate::manifest::{Manifest, NextLog};
+use crate::manifest::{Edit, Manifest, NextLog};
 use crate::state::{Durability, Fact, State, Txn};
 use crate::units::{Lsn, TimelineId, TopicPartition};
 use append::{Deliver, Item};
@@ -300,8 +300,26 @@ impl Inner {
     fn create_log(&self, first: Lsn, before: &LogFile) -> Result<Arc<LogFile>> {
         let after = before.last_group().map_or(Lsn::ZERO, |last| last.lsn);
         let next = NextLog { first, after, after_bytes: before.bytes(), created_ms: self.shared.now() };
-        let file = lock(&self.manifest).create_log(next)?;
+        let file = self.with_manifest(|manifest| manifest.create_log(next))?;
         Ok(LogFile::new(first, file, frame::HEADER_BYTES as u64))
+    }
+
+    /// Appends an edit to the manifest.
+    pub(crate) fn edit(&self, edit: &Edit) -> Result<()> {
+        self.with_manifest(|manifest| manifest.append(edit))
+    }
+
+    /// Changes the manifest. If it breaks, the engine ends: a start may find the edit or not, and nothing written meanwhile may depend on which.
+    /// (A log file may be ended by it at a place that more groups were written behind.)
+    fn with_manifest<T>(&self, change: impl FnOnce(&mut Manifest) -> Result<T>) -> Result<T> {
+        let mut manifest = lock(&self.manifest);
+        let outcome = change(&mut manifest);
+        if let Err(error) = &outcome
+            && manifest.is_broken()
+        {
+            self.shared.fail(&format!("the manifest of timeline {} failed: {error}", self.id));
+        }
+        outcome
     }
 
     fn rolled(self: &Arc<Self>, old: Arc<LogFile>) {

@@ -57,11 +57,6 @@ impl Timeline {
 
     /// Makes the files of a timeline. What an unfinished try left is replaced: nothing was ever appended to it.
     pub(crate) fn create(shared: &Arc<Shared>, info: &TimelineInfo) -> Result<()> {
-        let dir = TimelineDir::new(info.id);
-        if shared.disk.exists(dir.root())? {
-            shared.disk.remove_dir_all(dir.root())?;
-        }
-        shared.disk.create_dir_all(dir.root())?;
         let identity = Identity {
             timeline: info.id,
             salt: random_u64(),
@@ -70,8 +65,7 @@ impl Timeline {
             volume: info.volume.0,
             leader_epoch: info.leader_epoch,
         };
-        Manifest::create(&shared.disk, &identity)?;
-        shared.disk.sync_dir(dir.root())
+        Manifest::create(&shared.disk, &identity).map(drop)
     }
 
     fn open_with(
@@ -112,7 +106,7 @@ impl Timeline {
         self.0.sync_now()?;
         self.0.save()?;
         let last = self.end_lsn();
-        lock(&self.0.manifest).append(&Edit::Closed { last })
+        self.0.edit(&Edit::Closed { last })
     }
 }
 

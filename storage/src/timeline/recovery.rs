@@ -430,19 +430,15 @@ impl Recovery<'_> {
         self.disk.fail_point("recovery.after_tail_sync")
     }
 
-    /// Ends the newest file behind its last sound group; a file with none goes.
+    /// Ends the newest file behind its last sound group. (If it has none, the sweep takes it out.)
     fn cut(&mut self, newest: &Newest, last: Lsn) -> Result<()> {
-        let first = newest.log.first;
-        let is_empty = newest.position == HEADER_BYTES as u64;
-        let bytes = if is_empty { 0 } else { newest.position };
+        let (first, bytes) = (newest.log.first, newest.position);
         self.manifest.append(&Edit::Truncated { first, last, bytes })?;
         self.disk.fail_point("recovery.after_cut_edit")?;
-        if !is_empty {
-            newest.file.truncate(newest.position)?;
-            self.disk.fail_point("recovery.before_cut_sync")?;
-            newest.file.sync_all()?;
-        }
-        self.disk.fail_point("recovery.after_cut") // an emptied file is one of those that were dropped: the sweep removes it
+        newest.file.truncate(bytes)?;
+        self.disk.fail_point("recovery.before_cut_sync")?;
+        newest.file.sync_all()?;
+        self.disk.fail_point("recovery.after_cut")
     }
 }
 

@@ -12,7 +12,7 @@ use super::Aside;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::frame::{HEADER_BYTES, Scan, Scanned, Scanner};
-use crate::manifest::{Edit, FileRef, FileSet, Identity, Manifest, Named, TEMPORARY, TimelineDir};
+use crate::manifest::{Edit, FileRef, FileSet, Identity, LogFile, Manifest, Named, TEMPORARY, TimelineDir};
 use crate::units::{FileId, Lsn};
 
 /// What does not agree with the manifest.
@@ -65,6 +65,7 @@ fn first_group(disk: &dyn Disk, path: &Path, first: Lsn, salt: u64) -> Result<Op
 pub(super) fn sweep(disk: &dyn Disk, identity: &Identity, manifest: &mut Manifest) -> Result<Vec<Aside>> {
     let mut aside = Vec::new();
     let dir = manifest.dir().clone();
+    drop_empty_logs(manifest)?;
     for entry in disk.list(dir.root())? {
         if entry.name.ends_with(TEMPORARY) && !entry.is_dir {
             disk.remove(&dir.root().join(entry.name))?;
@@ -95,6 +96,16 @@ pub(super) fn sweep(disk: &dyn Disk, identity: &Identity, manifest: &mut Manifes
         manifest.append(&Edit::Swap { job, outputs: Vec::new(), inputs: Vec::new() })?;
     }
     Ok(aside)
+}
+
+/// Log files that ended without a group, by a cut or because a start went on in a new one, are of no use to anyone.
+fn drop_empty_logs(manifest: &mut Manifest) -> Result<()> {
+    let is_empty = |log: &&LogFile| log.end.is_some_and(|end| end.bytes == HEADER_BYTES as u64 && !end.sealed);
+    let inputs: Vec<_> = manifest.files().logs.iter().filter(is_empty).map(|log| FileRef::Log(log.first)).collect();
+    if inputs.is_empty() {
+        return Ok(());
+    }
+    manifest.append(&Edit::Swap { job: 0, outputs: Vec::new(), inputs })
 }
 
 enum Fate {

@@ -119,10 +119,7 @@ fn samples(disk: &SimDisk, group: &GroupRead) -> Vec<Sample> {
 /// Opens the timeline, making it if it was never made, and holds the recovery to what the ghost knows.
 pub(super) fn start(disk: &SimDisk, ghost: &mut Ghost) -> Result<Pond> {
     if !ghost.is_made {
-        // Until its making has come to its end, it is nothing (the system volume has the intent).
-        if disk.exists(dir().root())? {
-            disk.remove_dir_all(dir().root())?;
-        }
+        // Until its making has come to its end, it is nothing: what is there is replaced.
         Manifest::create(&(Arc::new(disk.clone()) as Arc<dyn Disk>), &identity())?;
     }
     ghost.is_made = true;
