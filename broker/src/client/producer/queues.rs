@@ -4,6 +4,9 @@
 //! a failure, the batches to *resend*. At most `in_flight_max` batches are on their way; their order numbers are kept, which
 //! grow in the order of the records.
 //!
+//! A broker that knows nothing of a producer takes its batches from any sequence on: a second batch would be written though
+//! the first was not, and the first be refused for ever. So a partition's first batch goes alone.
+//!
 //! After a failure nothing new goes until all that was on its way has come back; then what failed goes again, one batch
 //! at a time, in order. So no batch overtakes an earlier one, whatever fails.
 
@@ -95,6 +98,8 @@ struct Queue {
     in_flight: BTreeSet<u64>,
     next_order: u64,
     next_sequence: i32,
+    /// The broker has written a batch of this queue, and so knows its producer.
+    is_known: bool,
     retry: Option<Retry>,
 }
 
@@ -286,6 +291,7 @@ impl Queues {
         queue.in_flight.remove(&batch.order);
         match verdict {
             Verdict::Written { base_offset } => {
+                queue.is_known = true;
                 if queue.resend.is_empty() {
                     queue.retry = None;
                 }
@@ -350,6 +356,7 @@ impl Queue {
             in_flight: BTreeSet::new(),
             next_order: 0,
             next_sequence: 0,
+            is_known: false,
             retry: None,
         }
     }
@@ -395,7 +402,7 @@ impl Queue {
                 _ => Readiness::Now,
             };
         }
-        if self.in_flight.len() >= in_flight_max {
+        if self.in_flight.len() >= if self.is_known { in_flight_max } else { 1 } {
             return Readiness::Never;
         }
         match &self.open {
