@@ -18,13 +18,21 @@
 //! what is left only waits, and is dropped with the connection. Replies leave in the order of requests.
 
 mod api_versions;
+mod configs;
 mod context;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_configs;
 pub mod error;
 mod fetch;
 mod list_offsets;
+mod metadata;
+mod operations;
 mod produce;
 mod reply;
 pub mod schema;
+mod text;
 mod unsupported;
 
 use std::fmt::Write as _;
@@ -50,7 +58,12 @@ pub static SERVED: Table = Table::new(&[
     Row::of::<produce::Produce>(),
     Row::of::<fetch::Fetch>(),
     Row::of::<list_offsets::ListOffsets>(),
+    Row::of::<metadata::Metadata>(),
     Row::of::<api_versions::ApiVersions>(),
+    Row::of::<create_topics::CreateTopics>(),
+    Row::of::<delete_topics::DeleteTopics>(),
+    Row::of::<create_partitions::CreatePartitions>(),
+    Row::of::<describe_configs::DescribeConfigs>(),
 ]);
 
 /// One Kafka API.

@@ -48,7 +48,7 @@ impl Topics {
     }
 
     /// Creates a topic with the broker's defaults, unless it is there when it comes to that. So two that ask for a topic at
-    /// once get the same.
+    /// once get the same. The name is one that [`Topics::resolve`] took.
     pub fn create_when_asked_for(&self, name: &str) -> Changing<Resolved> {
         let topics = self.clone();
         let name = name.to_owned();
@@ -56,6 +56,8 @@ impl Topics {
         Box::pin(async move {
             match created.await {
                 Err(TopicError::AlreadyExists(_)) => topics.resolve(&name),
+                // It has a name that could be one: there is no such stream, and topics alone come into being.
+                Err(TopicError::InvalidName(_)) => Err(TopicError::Unknown),
                 outcome => outcome,
             }
         })

@@ -19,6 +19,7 @@ pub mod names;
 mod pending;
 mod place;
 mod records;
+pub mod replicas;
 mod resolved;
 pub mod settings;
 #[cfg(test)]

@@ -3,3 +3,8 @@
 //! To add one: `tests/api/<name>.rs`, a `mod` line here, in order of the alphabet.
 
 mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_configs;
+mod metadata;
