@@ -12,7 +12,7 @@ use millpond_storage::{Engine, Error, Options};
 use crate::api::FetchSessions;
 use crate::config::{Config, DiskConfig, Durability};
 use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, engine_samples};
 use crate::numbers::NumberBlocks;
 use crate::topics::{Topics, ids, policy};
 
@@ -53,6 +53,8 @@ impl Broker {
         index: Option<PathBuf>,
     ) -> Result<Self, Error> {
         let engine = Engine::open(options(&config, disk, index))?;
+        let counted = Arc::clone(&engine);
+        metrics.scrape_from(move || engine_samples(counted.stats()));
         Ok(Self {
             cluster_id: ids::text(&engine.cluster_id()),
             node_id: config.server.node_id,
@@ -86,6 +88,9 @@ fn options(config: &Arc<Config>, disk: Arc<dyn Disk>, index_dir: Option<PathBuf>
         cache_bytes: config.log.tail_cache_bytes,
         checkpoint_bytes: config.log.checkpoint_bytes,
         index_dir,
+        index_cache_bytes: config.log.index_cache_bytes,
+        plain_bytes_max: config.log.plain_batch_bytes_max,
+        writer_threads: config.log.writer_threads,
         producer_expiration_ms: millis(config.producers.id_expiration),
         history_ms: millis(config.history.retention),
         history_bytes: config.history.bytes_max.unwrap_or(u64::MAX),

@@ -1,7 +1,8 @@
 //! `millpond serve`, which is also what `millpond` alone does: runs the broker until it is told to stop.
 //!
-//! `/livez` answers while data is recovered; Kafka clients are let in when all of it is there. SIGTERM and SIGINT stop the broker: requests under way are finished, the log is synced, a
-//! checkpoint is made. A second signal ends the process at once; nothing acknowledged is lost then either.
+//! `/livez` answers while data is recovered; Kafka clients are let in when all of it is there. SIGTERM and SIGINT stop the
+//! broker: requests under way are finished, the log is synced, a checkpoint is made. A second signal ends the process at
+//! once; nothing acknowledged is lost then either.
 
 use std::env;
 use std::fmt::Write as _;
@@ -148,12 +149,14 @@ async fn serve(config: Config) -> Result<(), Failure> {
 /// Opens the data, which may take as long as its recovery does.
 async fn open(config: &Arc<Config>, state: &HttpState) -> Result<Arc<Broker>, Failure> {
     let (config, metrics) = (Arc::clone(config), Arc::clone(&state.metrics));
+    let directory = config.server.data.display().to_string();
     let opened = spawn_blocking(move || {
         let data = config.server.data.clone();
         let index = data.join("state");
         Broker::open(config, metrics, Arc::new(RealDisk::new(data)), Some(index))
     });
-    Ok(Arc::new(opened.await??))
+    let broker = opened.await?;
+    broker.map(Arc::new).map_err(|error| Failure::new(format!("cannot open the data in {directory}: {error}")))
 }
 
 /// Binds an address that `flag` can change.

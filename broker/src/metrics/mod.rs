@@ -4,6 +4,7 @@
 //! [`ConnectionMetrics`]); what others hold anyway is asked for at a scrape ([`Metrics::scrape_from`]). Every name begins
 //! with `millpond_` (but for the `process_` ones, which are the same everywhere) and ends in its unit.
 
+mod engine;
 mod histogram;
 mod process;
 mod requests;
@@ -18,9 +19,10 @@ use prometheus_client::metrics::family::Family;
 pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use engine::engine_samples;
 pub use histogram::Histogram;
 pub use requests::{ApiMetrics, Stage};
-pub use scraped::{Kind, Sample};
+pub use scraped::{Sample, Value};
 
 use requests::Requests;
 use scraped::Scraped;

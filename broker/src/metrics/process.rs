@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use super::scraped::{Kind, Sample};
+use super::scraped::{Sample, Value};
 
 /// `USER_HZ`: the kernel reports in these units to every program, whatever it counts in itself.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -15,8 +15,7 @@ pub(super) fn samples() -> Vec<Sample> {
     let cpu = cpu_seconds().map(|value| Sample {
         name: "process_cpu_seconds",
         help: "Processor time used by all threads",
-        kind: Kind::Counter,
-        value,
+        value: Value::Counter(value),
     });
     let memory = resident_bytes().map(|bytes| gauge("process_resident_memory_bytes", "Memory that is in RAM", bytes));
     let files = open_files().map(|files| gauge("process_open_fds", "Open files and sockets", files));

@@ -3,42 +3,62 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-
-/// Whether a figure only grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows; `_total` is added to its name.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-}
 
 /// One figure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sample {
     /// Without `millpond_` and `_total`; the unit comes last.
     pub name: &'static str,
     /// One line, without a full stop.
     pub help: &'static str,
-    /// Whether it only grows.
-    pub kind: Kind,
-    /// The figure; seconds have fractions, all else is whole.
-    pub value: f64,
+    /// The figure.
+    pub value: Value,
+}
+
+/// A figure, by how it moves.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// It only grows; `_total` is added to its name.
+    Counter(f64),
+    /// It goes up and down.
+    Gauge(f64),
+    /// Many: their sum, and how many fell into the buckets with these upper bounds (`f64::MAX` for none).
+    Histogram(f64, Vec<(f64, u64)>),
 }
 
 impl Sample {
     /// A figure that only grows.
     pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, help, kind: Kind::Counter, value: as_f64(value) }
+        Self { name, help, value: Value::Counter(as_f64(value)) }
     }
 
     /// A figure that goes up and down.
     pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, help, kind: Kind::Gauge, value: as_f64(value) }
+        Self { name, help, value: Value::Gauge(as_f64(value)) }
+    }
+
+    /// Many figures: their sum, and how many fell into each bucket.
+    pub fn histogram(name: &'static str, help: &'static str, sum: f64, buckets: Vec<(f64, u64)>) -> Self {
+        Self { name, help, value: Value::Histogram(sum, buckets) }
+    }
+
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let kind = match self.value {
+            Value::Counter(_) => MetricType::Counter,
+            Value::Gauge(_) => MetricType::Gauge,
+            Value::Histogram(..) => MetricType::Histogram,
+        };
+        let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
+        match &self.value {
+            Value::Counter(value) => metric.encode_counter::<NoLabelSet, _, f64>(value, None),
+            Value::Gauge(value) => metric.encode_gauge(value),
+            Value::Histogram(sum, buckets) => {
+                let count = buckets.iter().map(|(_, count)| count).sum();
+                metric.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
+            }
+        }
     }
 }
 
@@ -60,16 +80,7 @@ impl<F> fmt::Debug for Scraped<F> {
 impl<F: Fn() -> Vec<Sample> + Send + Sync + 'static> Collector for Scraped<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for sample in self.0() {
-            match sample.kind {
-                Kind::Counter => {
-                    let metric = encoder.encode_descriptor(sample.name, sample.help, None, MetricType::Counter)?;
-                    ConstCounter::new(sample.value).encode(metric)?;
-                }
-                Kind::Gauge => {
-                    let metric = encoder.encode_descriptor(sample.name, sample.help, None, MetricType::Gauge)?;
-                    ConstGauge::new(sample.value).encode(metric)?;
-                }
-            }
+            sample.encode(&mut encoder)?;
         }
         Ok(())
     }

@@ -33,12 +33,6 @@ impl Source {
         }
         self.code.find("#[cfg(test)]\n").map_or(&self.code, |end| &self.code[..end])
     }
-
-    /// The file's name without `.rs`.
-    pub(crate) fn stem(&self) -> &str {
-        let name = self.path.rsplit('/').next().expect("a split has a last part");
-        name.trim_end_matches(".rs")
-    }
 }
 
 /// The workspace's root.

@@ -1,0 +1,33 @@
+//! The engine's counters, as they are scraped.
+
+use std::time::Duration;
+
+use millpond_storage::{DURATION_BOUNDS_US, Stats};
+
+use super::scraped::Sample;
+
+/// What the engine has counted until now.
+pub fn engine_samples(stats: &Stats) -> Vec<Sample> {
+    vec![
+        Sample::counter("log_bytes", "Bytes appended to logs, headers included", stats.log_bytes.get()),
+        Sample::counter("log_groups", "Groups appended to logs", stats.log_groups.get()),
+        syncs(stats),
+        Sample::counter("tail_cache_hits", "Reads answered from the tail cache", stats.cache_hits.get()),
+        Sample::counter("tail_cache_misses", "Reads that went to files", stats.cache_misses.get()),
+        Sample::counter("log_files_sealed", "Log files sealed", stats.sealed.get()),
+        Sample::counter("rewritten_bytes", "Bytes written when sorting and collecting", stats.rewritten_bytes.get()),
+        Sample::counter("removed_bytes", "Bytes of files removed", stats.removed_bytes.get()),
+        Sample::counter("checkpoints", "Checkpoints of the state", stats.checkpoints.get()),
+        Sample::gauge("space_live_bytes", "Bytes that live data takes", stats.live_bytes.get()),
+        Sample::gauge("space_history_bytes", "Bytes that only the past needs", stats.history_bytes.get()),
+        Sample::gauge("space_dead_bytes", "Bytes that nothing needs any more", stats.dead_bytes.get()),
+        Sample::gauge("space_free_bytes", "Free bytes on the file system", stats.free_bytes.get()),
+    ]
+}
+
+fn syncs(stats: &Stats) -> Sample {
+    let bounds = DURATION_BOUNDS_US.iter().map(|bound| Duration::from_micros(*bound).as_secs_f64());
+    let buckets = bounds.chain([f64::MAX]).zip(stats.syncs.buckets()).collect();
+    let sum = Duration::from_micros(stats.syncs.sum_us()).as_secs_f64();
+    Sample::histogram("log_sync_seconds", "Time that syncs of logs took", sum, buckets)
+}
