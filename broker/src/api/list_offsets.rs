@@ -53,8 +53,8 @@ async fn answer_topic(ctx: &Context, topic: ListOffsetsTopic) -> ListOffsetsTopi
             Err(why) => Err(error::of_topic(why)),
         };
         answers.push(match outcome {
-            Ok(found) => respond(index, found),
-            Err(code) => respond(index, NOTHING).with_error_code(code.code()),
+            Ok(found) => respond(ctx.api_version, index, found),
+            Err(code) => respond(ctx.api_version, index, NOTHING).with_error_code(code.code()),
         });
     }
     ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(answers)
@@ -63,12 +63,12 @@ async fn answer_topic(ctx: &Context, topic: ListOffsetsTopic) -> ListOffsetsTopi
 /// No record is that late.
 const NOTHING: Found = Found { offset: -1, timestamp: -1, leader_epoch: -1 };
 
-fn respond(index: i32, found: Found) -> ListOffsetsPartitionResponse {
+fn respond(version: i16, index: i32, found: Found) -> ListOffsetsPartitionResponse {
     ListOffsetsPartitionResponse::default()
         .with_partition_index(index)
         .with_timestamp(found.timestamp)
         .with_offset(found.offset)
-        .with_leader_epoch(found.leader_epoch)
+        .with_leader_epoch(if version >= 4 { found.leader_epoch } else { -1 })
 }
 
 async fn answer(ctx: &Context, topic: &Resolved, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
