@@ -25,7 +25,8 @@ impl Api for ApiVersions {
         if ctx.api_version >= 3 {
             let (name, version) = (&request.client_software_name, &request.client_software_version);
             if !is_software(name) || !is_software(version) {
-                return Answer::now(ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code()));
+                let code = ctx.error(ErrorCode::InvalidRequest);
+                return Answer::now(ApiVersionsResponse::default().with_error_code(code));
             }
             let software = Software { name: name.to_string(), version: version.to_string() };
             ctx.connection.software.store(Some(Arc::new(software)));

@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use kafka_protocol::protocol::StrBytes;
 
 use super::Table;
+use super::error::{self, ErrorCode};
 use crate::broker::{Advertised, Broker, Listener, Scope};
 use crate::metrics::ApiMetrics;
 
@@ -53,6 +54,8 @@ pub struct Context {
     pub correlation_id: i32,
     /// When the request had been read. Deadlines are counted from here.
     pub arrived: Instant,
+    /// The place of the API in the table.
+    pub(super) place: usize,
 }
 
 impl Context {
@@ -74,5 +77,11 @@ impl Context {
     /// The client's address.
     pub fn peer(&self) -> SocketAddr {
         self.connection.peer
+    }
+
+    /// Counts an error that the answer holds, by its name in Kafka, and gives its code.
+    pub fn error(&self, error: ErrorCode) -> i16 {
+        self.connection.metrics[self.place].error(error::name_of(error));
+        error.code()
     }
 }

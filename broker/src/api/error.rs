@@ -1,6 +1,10 @@
 //! The one map from errors to Kafka's codes. Every error of a domain is named here, in a `match` without `_`, so that a new
 //! kind of error does not compile until somebody has said what clients see.
 
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::LazyLock;
+
 use millpond_storage::batch::{BatchError, Refusal};
 use millpond_storage::{AppendError, Error as StorageError};
 
@@ -14,6 +18,29 @@ pub const NONE: i16 = 0;
 /// The wire code of a result.
 pub fn code_of<T>(result: &Result<T, ErrorCode>) -> i16 {
     result.as_ref().map_or_else(ErrorCode::code, |_| NONE)
+}
+
+/// The name of an error in Kafka, such as `UNKNOWN_TOPIC_OR_PARTITION`.
+pub fn name_of(error: ErrorCode) -> &'static str {
+    static NAMES: LazyLock<HashMap<i16, String>> = LazyLock::new(|| {
+        CODES.filter_map(ErrorCode::try_from_code).map(|error| (error.code(), kafka_name(error))).collect()
+    });
+    NAMES.get(&error.code()).map_or("UNKNOWN", String::as_str)
+}
+
+/// Every code that Kafka has had so far.
+const CODES: RangeInclusive<i16> = -1..=133;
+
+/// `UnknownTopicId` as Kafka writes it.
+fn kafka_name(error: ErrorCode) -> String {
+    let mut name = String::new();
+    for letter in format!("{error:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }
 
 /// What a client sees of an error of the engine.
@@ -92,6 +119,18 @@ mod tests {
     fn a_result_becomes_its_code() {
         assert_eq!(code_of(&Ok(())), 0);
         assert_eq!(code_of::<()>(&Err(ErrorCode::UnsupportedVersion)), 35);
+    }
+
+    #[test]
+    fn errors_have_the_names_of_kafka() {
+        assert_eq!(name_of(ErrorCode::UnknownTopicOrPartition), "UNKNOWN_TOPIC_OR_PARTITION");
+        assert_eq!(name_of(ErrorCode::UnknownServerError), "UNKNOWN_SERVER_ERROR");
+        assert_eq!(name_of(ErrorCode::InvalidTopicException), "INVALID_TOPIC_EXCEPTION");
+        assert_eq!(name_of(ErrorCode::Unknown(999)), "UNKNOWN");
+        for code in CODES.filter(|code| *code != NONE) {
+            let error = ErrorCode::try_from_code(code).unwrap();
+            assert!(!matches!(error, ErrorCode::Unknown(_)), "{code} is none of Kafka's");
+        }
     }
 
     #[test]

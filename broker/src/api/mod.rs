@@ -35,7 +35,7 @@ pub mod schema;
 mod text;
 mod unsupported;
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -259,7 +259,7 @@ pub fn dispatch(connection: &Arc<Connection>, mut frame: Bytes, arrived: Instant
     }
     let metrics = &connection.metrics[place];
     let connection = Arc::clone(connection);
-    let ctx = Context { connection, client_id, api_version: version, correlation_id, arrived };
+    let ctx = Context { connection, client_id, api_version: version, correlation_id, arrived, place };
     let reply = (row.call)(&ctx, frame, metrics)?;
     Ok(Dispatched { place, reply })
 }
@@ -274,10 +274,14 @@ fn take_header(frame: &mut Bytes, flexible: bool) -> Result<StrBytes, Malformed>
 }
 
 /// The one adapter between bytes and typed handlers.
-fn call<A: Api>(ctx: &Context, body: Bytes, metrics: &ApiMetrics) -> Result<Reply, Refused> {
+fn call<A: Api>(ctx: &Context, mut body: Bytes, metrics: &ApiMetrics) -> Result<Reply, Refused> {
     let version = ctx.api_version;
     let Schema { key, name, .. } = *const { Schema::of(A::Request::KEY) };
-    let request = decode::<A::Request>(body, version).map_err(|why| Refused::Codec { name, version, why })?;
+    let request = caught(|| <A::Request as Decodable>::decode(&mut body, version)).map_err(|why| Refused::Codec {
+        name,
+        version,
+        why,
+    })?;
     let decoded = Instant::now();
     let answer = A::handle(ctx, request);
     metrics.stage(Stage::Decode, decoded - ctx.arrived);
@@ -285,10 +289,38 @@ fn call<A: Api>(ctx: &Context, body: Bytes, metrics: &ApiMetrics) -> Result<Repl
     Ok(Heading { key, version, correlation_id: ctx.correlation_id }.reply(answer))
 }
 
-/// Decodes a checked body. The codec's own panics are caught: they say no more than an error would.
-fn decode<R: Decodable>(mut body: Bytes, version: i16) -> Result<R, String> {
-    match catch_unwind(AssertUnwindSafe(|| R::decode(&mut body, version))) {
+/// Runs a decoder of the codec. A panic of it says no more than an error would.
+fn caught<T, E: Display>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(decoded) => decoded.map_err(|why| why.to_string()),
         Err(_) => Err(String::from("it panicked")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_key_and_no_other() {
+        let rows = SERVED.rows();
+        for key in i16::MIN..=i16::MAX {
+            let expected = rows.iter().position(|row| row.key as i16 == key);
+            assert_eq!(SERVED.row(key).map(|(place, _)| place), expected, "key {key}");
+        }
+    }
+
+    #[test]
+    fn the_docs_have_a_line_for_every_api() {
+        let text = SERVED.markdown();
+        assert_eq!(text.lines().count(), 2 + SERVED.rows().len());
+        assert!(text.contains("\n| ApiVersions | 18 | 0–4 |\n"), "{text}");
+    }
+
+    #[test]
+    fn a_panic_of_the_codec_is_an_error() {
+        assert_eq!(caught(|| -> Result<(), &str> { panic!("a decoder did") }), Err("it panicked".to_owned()));
+        assert_eq!(caught(|| Err::<(), _>("why")), Err("why".to_owned()));
+        assert_eq!(caught(|| Ok::<_, &str>(7)), Ok(7));
     }
 }
