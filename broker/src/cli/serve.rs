@@ -25,7 +25,7 @@ use super::output::print;
 use crate::api::SERVED;
 use crate::broker::{Advertised, Broker, Listener, Scope};
 use crate::config::{Address, Config, Durability, LogFormat, ServerConfig, Sources};
-use crate::http::{self, HttpState, Readiness};
+use crate::http::{self, HttpState};
 use crate::logging;
 use crate::server::Server;
 
@@ -121,12 +121,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let http = bind("--http", &config.server.http).await?;
     let http_address = http.local_addr()?;
-    let state = HttpState { metrics: Arc::default(), readiness: Readiness::default() };
+    let state = HttpState::default();
     let stop_http = CancellationToken::new();
     let answering_http = tokio::spawn(http::serve(http, state.clone(), stop_http.clone()));
     let config = Arc::new(config);
     let broker = open(&config, &state).await?;
     let server = Server::new(Arc::clone(&broker), &SERVED);
+    state.serve(Arc::clone(&broker));
     let kafka_address = listen(&server, &config.server).await?;
     state.readiness.ready();
     announce(&config, kafka_address, http_address)?;

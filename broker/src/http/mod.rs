@@ -3,16 +3,17 @@
 //! One file per resource. Handlers call the same domain code as `api/`; errors are problem details ([`Problem`]); pages
 //! in a browser are kept out ([`guard`]).
 
+mod body;
 pub mod groups;
 mod guard;
 mod health;
 mod listener;
 mod metrics;
 mod problem;
+mod state;
 pub mod topics;
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -26,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use health::Readiness;
 pub use problem::Problem;
+pub use state::HttpState;
 
-use crate::metrics::Metrics;
 use guard::Guard;
 use listener::Bounded;
 
@@ -36,15 +37,6 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// How long requests under way may take after the stop.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// What the handlers work with.
-#[derive(Clone)]
-pub struct HttpState {
-    /// What `/metrics` tells.
-    pub metrics: Arc<Metrics>,
-    /// What `/readyz` tells.
-    pub readiness: Readiness,
-}
 
 /// Answers HTTP on `listener` until `stop`, and lets requests under way finish if they do so soon.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) -> io::Result<()> {
@@ -63,6 +55,8 @@ fn router(state: HttpState, guard: Guard) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
+        .route("/v1/topics", get(topics::list).post(topics::create))
+        .route("/v1/topics/{name}", get(topics::describe).delete(topics::delete))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -82,27 +76,44 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    struct Server {
-        url: String,
+    use super::*;
+    use crate::broker::Broker;
+    use crate::config::Config;
+
+    /// A listener on a port of its own.
+    pub(super) struct Server {
+        address: String,
         state: HttpState,
         stop: CancellationToken,
         task: tokio::task::JoinHandle<io::Result<()>>,
     }
 
-    async fn server() -> Server {
-        let state = HttpState { metrics: Arc::default(), readiness: Readiness::default() };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, state.clone(), stop.clone()));
-        Server { url, state, stop, task }
-    }
-
     impl Server {
+        /// One whose broker is not there yet.
+        pub(super) async fn start() -> Self {
+            let state = HttpState::default();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(serve(listener, state.clone(), stop.clone()));
+            Self { address, state, stop, task }
+        }
+
+        /// One with an empty broker.
+        pub(super) async fn with_broker() -> Self {
+            let server = Self::start().await;
+            server.state.serve(Arc::new(Broker::in_memory(Config::default()).unwrap()));
+            server
+        }
+
+        pub(super) fn url(&self, path: &str) -> String {
+            format!("http://{}{path}", self.address)
+        }
+
         async fn get(&self, path: &str) -> (u16, String, String) {
-            let response = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
+            let response = reqwest::get(self.url(path)).await.unwrap();
             let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
             (response.status().as_u16(), kind, response.text().await.unwrap())
         }
@@ -110,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_process_lives_before_it_is_ready() {
-        let server = server().await;
+        let server = Server::start().await;
         assert_eq!(server.get("/livez").await.0, 200);
         let (status, kind, body) = server.get("/readyz").await;
         assert_eq!((status, kind.as_str()), (503, "application/problem+json"));
@@ -123,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_are_openmetrics_text() {
-        let server = server().await;
+        let server = Server::start().await;
         let (status, kind, body) = server.get("/metrics").await;
         assert_eq!(status, 200);
         assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
@@ -132,33 +143,32 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_there_is_a_problem() {
-        let server = server().await;
+        let server = Server::start().await;
         let (status, kind, body) = server.get("/nothing").await;
         assert_eq!((status, kind.as_str()), (404, "application/problem+json"));
         let problem: Problem = serde_json::from_str(&body).unwrap();
         assert_eq!((problem.kind.as_str(), problem.status), ("urn:millpond:unknown-path", 404));
-        let response = reqwest::Client::new().post(format!("{}/livez", server.url)).send().await.unwrap();
+        let response = reqwest::Client::new().post(server.url("/livez")).send().await.unwrap();
         assert_eq!(response.status(), 405);
         assert_eq!(response.json::<Problem>().await.unwrap().kind, "urn:millpond:method-not-allowed");
     }
 
     #[tokio::test]
     async fn web_pages_are_refused_before_anything_else() {
-        let server = server().await;
+        let server = Server::start().await;
         let client = reqwest::Client::new();
-        let post = client.post(format!("{}/v1/topics", server.url));
+        let post = client.post(server.url("/v1/topics"));
         let response = post.header("origin", "http://evil.example").send().await.unwrap();
         assert_eq!(response.status(), 403);
-        let get = client.get(format!("{}/livez", server.url)).header("host", "evil.example");
+        let get = client.get(server.url("/livez")).header("host", "evil.example");
         assert_eq!(get.send().await.unwrap().status(), 403);
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_when_told_whatever_a_client_does() {
         use tokio::io::AsyncWriteExt;
-        let server = server().await;
-        let address = server.url.strip_prefix("http://").unwrap().to_owned();
-        let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+        let server = Server::start().await;
+        let mut slow = tokio::net::TcpStream::connect(&server.address).await.unwrap();
         slow.write_all(b"GET /livez HT").await.unwrap();
         server.stop.cancel();
         server.task.await.unwrap().unwrap();
@@ -166,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_ends_when_told() {
-        let server = server().await;
+        let server = Server::start().await;
         assert_eq!(server.get("/livez").await.0, 200);
         server.stop.cancel();
         server.task.await.unwrap().unwrap();

@@ -11,7 +11,18 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+
+use super::HttpState;
+use super::body::Body;
+use super::problem::Problem;
+use crate::broker::Broker;
+use crate::topics::config_keys::checked;
+use crate::topics::describe::{ConfigSource, describe_topic};
+use crate::topics::{NewTopic as Creation, Resolved, TopicError, ids};
 
 /// All topics that the listener shows, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,4 +103,171 @@ pub struct NewTopic {
     /// Its configuration by Kafka's names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
+}
+
+pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<TopicList>, Problem> {
+    let topics = state.broker()?.topics.list().iter().map(summary).collect();
+    Ok(Json(TopicList { topics }))
+}
+
+pub(super) async fn describe(State(state): State<HttpState>, Path(name): Path<String>) -> Result<Json<Topic>, Problem> {
+    let broker = state.broker()?;
+    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, error))?;
+    Ok(Json(topic(broker, &found)?))
+}
+
+pub(super) async fn create(
+    State(state): State<HttpState>,
+    Body(new): Body<NewTopic>,
+) -> Result<(StatusCode, Json<Topic>), Problem> {
+    let broker = state.broker()?;
+    let given = new.config.iter().map(|(key, value)| (key.as_str(), Some(value.as_str())));
+    let settings = checked(given).map_err(|error| problem(&new.name, error.into()))?;
+    let creation = Creation { name: new.name.clone(), partitions: new.partitions, settings };
+    let created = broker.topics.create(creation).await.map_err(|error| problem(&new.name, error))?;
+    Ok((StatusCode::CREATED, Json(topic(broker, &created)?)))
+}
+
+pub(super) async fn delete(State(state): State<HttpState>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    let broker = state.broker()?;
+    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, error))?;
+    broker.topics.delete(&found).await.map_err(|error| problem(&name, error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn summary(found: &Resolved) -> TopicSummary {
+    let length = |start: i64, end: i64| u64::try_from(end.saturating_sub(start)).unwrap_or(0);
+    let mut summary = TopicSummary {
+        name: found.name().to_string(),
+        id: ids::text(found.id.as_bytes()),
+        internal: found.topic.internal,
+        partitions: 0,
+        records: 0,
+        bytes: 0,
+    };
+    for partition in found.partitions() {
+        summary.partitions += 1;
+        summary.records += length(partition.log_start(), partition.high_watermark());
+        summary.bytes += partition.live_bytes();
+    }
+    summary
+}
+
+fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
+    let view = found.timeline.live();
+    let mut partitions = Vec::new();
+    for (number, partition) in (0..).zip(found.partitions()) {
+        let bounds = view.bounds(&partition).map_err(|error| problem(&found.name(), error.into()))?;
+        partitions.push(TopicPartition {
+            partition: number,
+            leader_epoch: found.timeline.leader_epoch(),
+            log_start_offset: bounds.log_start,
+            last_stable_offset: bounds.last_stable,
+            high_watermark: bounds.high_watermark,
+            bytes: partition.live_bytes(),
+        });
+    }
+    let setting = |key: crate::topics::describe::Described| TopicSetting {
+        name: key.name,
+        value: key.value,
+        own: key.source == ConfigSource::Topic,
+    };
+    Ok(Topic {
+        name: found.name().to_string(),
+        id: ids::text(found.id.as_bytes()),
+        internal: found.topic.internal,
+        partitions,
+        config: describe_topic(&broker.config, &found.topic.settings).into_iter().map(setting).collect(),
+    })
+}
+
+/// What went wrong with the topic `name`, for people.
+fn problem(name: &str, error: TopicError) -> Problem {
+    let of = |status, kind: &str, title: &str| Problem::new(status, kind, title, error.to_string());
+    let invalid = |kind, title| of(StatusCode::BAD_REQUEST, kind, title);
+    match &error {
+        TopicError::Unknown | TopicError::UnknownId => {
+            let detail = format!("There is no topic {name:?}. `millpond topic list` shows those that there are.");
+            Problem::new(StatusCode::NOT_FOUND, "unknown-topic", "There is no such topic", detail)
+        }
+        TopicError::AlreadyExists(_) => of(StatusCode::CONFLICT, "topic-exists", "There is a topic of this name"),
+        TopicError::InvalidName(_) => invalid("invalid-name", "No topic can be called so"),
+        TopicError::InvalidPartitions(_) => invalid("invalid-partitions", "A topic cannot have so many partitions"),
+        TopicError::InvalidConfig(_) => invalid("invalid-config", "The configuration is not one that topics have"),
+        TopicError::InvalidReplicationFactor(_)
+        | TopicError::InvalidAssignment(_)
+        | TopicError::InvalidRequest(_)
+        | TopicError::TooMuch(_)
+        | TopicError::OutOfRange { .. } => invalid("bad-request", "The request cannot be served"),
+        TopicError::Internal(_) | TopicError::DeletionDisabled => {
+            of(StatusCode::FORBIDDEN, "not-allowed", "The broker does not allow this")
+        }
+        TopicError::Storage(_) => Problem::unavailable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::{Client, StatusCode};
+
+    use super::super::tests::Server;
+    use super::*;
+
+    async fn create(server: &Server, body: &str) -> (StatusCode, String) {
+        let post = Client::new().post(server.url("/v1/topics")).header("content-type", "application/json");
+        let response = post.body(body.to_owned()).send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(server: &Server, path: &str) -> T {
+        reqwest::get(server.url(path)).await.unwrap().json().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_topic_is_created_listed_described_and_deleted() {
+        let server = Server::with_broker().await;
+        let body = r#"{"name": "trades", "partitions": 3, "config": {"retention.ms": "60000"}}"#;
+        let (status, text) = create(&server, body).await;
+        assert_eq!(status, StatusCode::CREATED, "{text}");
+
+        let list: TopicList = get(&server, "/v1/topics").await;
+        let listed = list.topics.iter().find(|topic| topic.name == "trades").unwrap();
+        assert_eq!((listed.partitions, listed.records, listed.id.len()), (3, 0, 22));
+
+        let topic: Topic = get(&server, "/v1/topics/trades").await;
+        assert_eq!(topic.id, listed.id);
+        assert_eq!(topic.partitions.iter().map(|partition| partition.partition).collect::<Vec<_>>(), [0, 1, 2]);
+        let own: Vec<_> = topic.config.iter().filter(|setting| setting.own).collect();
+        assert_eq!((own.len(), own[0].name.as_str(), own[0].value.as_str()), (1, "retention.ms", "60000"));
+
+        let delete = || Client::new().delete(server.url("/v1/topics/trades")).send();
+        assert_eq!(delete().await.unwrap().status(), StatusCode::NO_CONTENT);
+        assert_eq!(delete().await.unwrap().status(), StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_created_is_told_by_kind() {
+        let server = Server::with_broker().await;
+        assert_eq!(create(&server, r#"{"name": "a"}"#).await.0, StatusCode::CREATED);
+        for (body, status, kind) in [
+            (r#"{"name": "a"}"#, 409, "topic-exists"),
+            (r#"{"name": "a b"}"#, 400, "invalid-name"),
+            (r#"{"name": "b", "partitions": 0}"#, 400, "invalid-partitions"),
+            (r#"{"name": "b", "config": {"retention.ms": "x"}}"#, 400, "invalid-config"),
+            (r#"{"name": "b", "config": {"cleanup.policy": "compact"}}"#, 400, "invalid-config"),
+            (r#"{"name": "b", "partition": 1}"#, 400, "bad-request"),
+            ("{", 400, "bad-request"),
+        ] {
+            let (answered, text) = create(&server, body).await;
+            let problem: Problem = serde_json::from_str(&text).unwrap();
+            assert_eq!((answered.as_u16(), problem.kind), (status, format!("urn:millpond:{kind}")), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_served_before_the_data_is_there() {
+        let server = Server::start().await;
+        let response = reqwest::get(server.url("/v1/topics")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 }
