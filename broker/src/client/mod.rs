@@ -14,7 +14,7 @@ pub use cluster::{Client, TopicInfo};
 pub use connection::{Answer, Connection, ConnectionOptions, Written};
 pub use consumer::{Consumer, ConsumerOptions, FetchedRecord, Polled, StartAt};
 pub use error::{ClientError, ErrorCode, Result};
-pub use producer::{Acks, Delivery, Idempotence, Producer, ProducerOptions, ProducerTopic};
+pub use producer::{Acks, Delivery, Idempotence, Producer, ProducerOptions, ProducerStatus, ProducerTopic};
 
 #[cfg(test)]
 pub(crate) mod tests;

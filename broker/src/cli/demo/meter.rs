@@ -48,6 +48,11 @@ impl Latencies {
         Duration::ZERO
     }
 
+    /// Whether nothing was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The longest.
     pub(super) fn max(&self) -> Duration {
         Duration::from_micros(self.max)

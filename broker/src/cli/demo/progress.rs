@@ -1,5 +1,6 @@
 //! What a replay shows of itself: a line once a second, rewritten in place on a terminal, and a summary.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -22,20 +23,24 @@ impl<W: Write> Progress<W> {
         Self { out, in_place, total, shown: 0 }
     }
 
-    /// Shows the last interval.
-    pub(super) fn line(&mut self, interval: &Meter, elapsed: Duration) -> io::Result<()> {
+    /// Shows the last interval; if nothing was delivered in it, `trouble` says why.
+    pub(super) fn line(
+        &mut self,
+        interval: &Meter,
+        elapsed: Duration,
+        trouble: Option<&dyn Display>,
+    ) -> io::Result<()> {
         self.shown += interval.records;
         let percent = u128::from(self.shown) * 100 / u128::from(self.total.max(1));
-        let text = format!(
-            "{:>13} records  {percent:>3} %  {}  {}",
-            grouped(self.shown),
-            speeds(interval, elapsed),
-            quantiles(&interval.latencies)
-        );
-        self.put(&text)
+        let news = match trouble.filter(|_| interval.records == 0) {
+            Some(trouble) => format!("waiting: {trouble}"),
+            None => format!("{}  {}", speeds(interval, elapsed), quantiles(&interval.latencies)),
+        };
+        self.put(&format!("{:>13} records  {percent:>3} %  {news}", grouped(self.shown)))
     }
 
     fn put(&mut self, text: &str) -> io::Result<()> {
+        let text = text.trim_end();
         let done = if self.in_place {
             // Back to the first column, and clear what the longer line before left.
             write!(self.out, "\r{text}\x1b[K")
@@ -48,15 +53,18 @@ impl<W: Write> Progress<W> {
     /// Shows the whole. `stopped`: somebody ended it early.
     pub(super) fn summary(&mut self, whole: &Meter, elapsed: Duration, stopped: bool) -> io::Result<()> {
         let start = if self.in_place { "\r\x1b[K" } else { "" };
-        let done = writeln!(
+        let latency = match quantiles(&whole.latencies) {
+            none if none.is_empty() => none,
+            some => format!("Latency until acknowledged: {some}\n"),
+        };
+        let done = write!(
             self.out,
-            "{start}{} {} records, {}, in {}: {}\nlatency until acknowledged: {}",
+            "{start}{} {} records, {}, in {}: {}\n{latency}",
             if stopped { "Stopped after" } else { "Wrote" },
             grouped(whole.records),
             megabytes(whole.bytes),
             seconds(elapsed),
             speeds(whole, elapsed).split_whitespace().collect::<Vec<_>>().join(" ").replace("/s ", "/s, "),
-            quantiles(&whole.latencies),
         );
         unless_gone(done.and_then(|()| self.out.flush()))
     }
@@ -82,7 +90,11 @@ fn speeds(meter: &Meter, elapsed: Duration) -> String {
     format!("{:>9} records/s  {:>10}/s", grouped(records), megabytes(bytes))
 }
 
+/// Percentiles, or nothing where nothing was delivered.
 fn quantiles(latencies: &Latencies) -> String {
+    if latencies.is_empty() {
+        return String::new();
+    }
     let [p50, p99] = [50, 99].map(|percent| milliseconds(latencies.percentile(percent)));
     format!("p50 {p50}  p99 {p99}  max {}", milliseconds(latencies.max()))
 }
@@ -143,8 +155,10 @@ mod tests {
         let mut out = Vec::new();
         let mut progress = Progress::new(&mut out, in_place, 2_000_000);
         let interval = meter(123_456, Duration::from_micros(4_250));
-        progress.line(&interval, Duration::from_secs(1)).unwrap();
-        progress.line(&interval, Duration::from_secs(1)).unwrap();
+        progress.line(&interval, Duration::from_secs(1), None).unwrap();
+        progress.line(&Meter::default(), Duration::from_secs(1), Some(&"no broker")).unwrap();
+        progress.line(&Meter::default(), Duration::from_secs(1), None).unwrap();
+        progress.line(&interval, Duration::from_secs(1), Some(&"over by now")).unwrap();
         progress.summary(&meter(246_912, Duration::from_millis(3)), Duration::from_secs(2), false).unwrap();
         String::from_utf8(out).unwrap()
     }
@@ -153,9 +167,11 @@ mod tests {
     fn plain_lines_where_nobody_watches() {
         let lines = [
             "      123,456 records    6 %    123,456 records/s     12.3 MB/s  p50 4.2 ms  p99 4.2 ms  max 4.2 ms",
+            "      123,456 records    6 %  waiting: no broker",
+            "      123,456 records    6 %          0 records/s      0.0 MB/s",
             "      246,912 records   12 %    123,456 records/s     12.3 MB/s  p50 4.2 ms  p99 4.2 ms  max 4.2 ms",
             "Wrote 246,912 records, 24.6 MB, in 2.00 s: 123,456 records/s, 12.3 MB/s",
-            "latency until acknowledged: p50 3.0 ms  p99 3.0 ms  max 3.0 ms",
+            "Latency until acknowledged: p50 3.0 ms  p99 3.0 ms  max 3.0 ms",
             "",
         ];
         assert_eq!(written(false), lines.join("\n"));
@@ -165,7 +181,7 @@ mod tests {
     fn on_a_terminal_lines_are_rewritten_in_place() {
         let text = written(true);
         assert_eq!(text.matches('\n').count(), 2, "only the summary has lines");
-        assert_eq!(text.matches('\r').count(), 3);
+        assert_eq!(text.matches('\r').count(), 5);
     }
 
     #[test]
@@ -184,6 +200,6 @@ mod tests {
                 Ok(())
             }
         }
-        Progress::new(Gone, false, 1).line(&Meter::default(), Duration::from_secs(1)).unwrap();
+        Progress::new(Gone, false, 1).line(&Meter::default(), Duration::from_secs(1), None).unwrap();
     }
 }

@@ -8,6 +8,7 @@
 //! to come is refused by brokers, and one long past would be deleted at once by retention. `--date` takes another;
 //! `--timestamps now` gives the moment of sending instead. The records' own bytes never depend on the date.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -313,7 +314,7 @@ impl Replay {
 
     /// Counts deliveries and shows progress once a second, until the producer is gone.
     fn watch(&mut self, total: u64, started: Instant) -> JoinHandle<io::Result<(Progress<io::Stdout>, Meter)>> {
-        let mut deliveries = self.deliveries.take();
+        let (mut deliveries, status) = (self.deliveries.take(), self.producer.status());
         let mut progress = Progress::new(io::stdout(), io::stdout().is_terminal(), total);
         tokio::spawn(async move {
             let (mut whole, mut interval, mut since) = (Meter::default(), Meter::default(), started);
@@ -328,7 +329,9 @@ impl Replay {
                         None => deliveries = None,
                     },
                     now = ticks.tick() => {
-                        progress.line(&std::mem::take(&mut interval), now - since)?;
+                        let trouble = status.trouble();
+                        let trouble = trouble.as_ref().map(|trouble| trouble as &dyn Display);
+                        progress.line(&std::mem::take(&mut interval), now - since, trouble)?;
                         since = now;
                     }
                 }

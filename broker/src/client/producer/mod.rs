@@ -148,6 +148,19 @@ pub struct Producer {
     sender: JoinHandle<()>,
 }
 
+/// Tells how a producer fares, beside it and after it.
+#[derive(Debug, Clone)]
+pub struct ProducerStatus {
+    shared: Arc<Shared>,
+}
+
+impl ProducerStatus {
+    /// What has kept records from going since the last delivery.
+    pub fn trouble(&self) -> Option<ClientError> {
+        self.shared.lock().trouble().cloned()
+    }
+}
+
 /// What callers and the sender share.
 #[derive(Debug)]
 struct Shared {
@@ -192,6 +205,11 @@ impl Producer {
     /// Whether the broker refuses repetitions and gaps.
     pub fn is_idempotent(&self) -> bool {
         self.idempotent
+    }
+
+    /// A view of how it fares.
+    pub fn status(&self) -> ProducerStatus {
+        ProducerStatus { shared: Arc::clone(&self.shared) }
     }
 
     /// How many batches are on their way.

@@ -82,7 +82,7 @@ pub(super) struct Queues {
     flushing: usize,
     /// Where the next look for work begins, so that no partition starves.
     next: usize,
-    /// What last kept records from going; named when their time is up.
+    /// What has kept records from going since the last delivery; named when their time is up.
     trouble: Option<ClientError>,
     failure: Option<ClientError>,
 }
@@ -292,6 +292,7 @@ impl Queues {
         match verdict {
             Verdict::Written { base_offset } => {
                 queue.is_known = true;
+                self.trouble = None;
                 if queue.resend.is_empty() {
                     queue.retry = None;
                 }
@@ -311,6 +312,11 @@ impl Queues {
     /// Remembers what keeps records from going.
     pub(super) fn note_trouble(&mut self, trouble: ClientError) {
         self.trouble = Some(trouble);
+    }
+
+    /// What has kept records from going since the last delivery.
+    pub(super) fn trouble(&self) -> Option<&ClientError> {
+        self.trouble.as_ref()
     }
 
     /// Whether nothing waits or is on its way.
