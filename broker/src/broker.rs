@@ -11,6 +11,8 @@ use millpond_storage::{Engine, Error, Options};
 
 use crate::api::FetchSessions;
 use crate::config::{Config, DiskConfig, Durability};
+use crate::groups::spelling::TopicIdentity;
+use crate::groups::{self, Groups, TopicNames};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, engine_samples};
 use crate::numbers::NumberBlocks;
@@ -38,6 +40,8 @@ pub struct Broker {
     pub engine: Arc<Engine>,
     /// The topics in it.
     pub topics: Topics,
+    /// The groups that consume them. Somebody has to [run](Groups::run) them.
+    pub groups: Arc<Groups>,
     /// What consumers fetch again and again.
     pub fetch_sessions: FetchSessions,
     /// Who produces.
@@ -55,12 +59,15 @@ impl Broker {
         let engine = Engine::open(options(&config, disk, index))?;
         let counted = Arc::clone(&engine);
         metrics.scrape_from(move || engine_samples(counted.stats()));
+        let topics = Topics::new(Arc::clone(&engine), Arc::clone(&config))?;
+        let names = Box::new(SubscribedNames(topics.clone()));
         Ok(Self {
             cluster_id: ids::text(&engine.cluster_id()),
             node_id: config.server.node_id,
             limits: config.limits.clone(),
             metrics,
-            topics: Topics::new(Arc::clone(&engine), Arc::clone(&config))?,
+            groups: Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names),
+            topics,
             producer_ids: NumberBlocks::new(engine.system().clone(), Numbers::Producer, PRODUCER_IDS_BLOCK),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions_max),
             engine,
@@ -72,6 +79,16 @@ impl Broker {
     pub fn in_memory(mut config: Config) -> Result<Self, Error> {
         config.disk = DiskConfig { free_bytes_min: 0, ballast_bytes: 0 };
         Self::open(Arc::new(config), Arc::default(), Arc::new(SimDisk::new()), None)
+    }
+}
+
+/// What the names in subscriptions mean.
+struct SubscribedNames(Topics);
+
+impl TopicNames for SubscribedNames {
+    fn identity(&self, _: groups::Scope, name: &str) -> Option<TopicIdentity> {
+        let found = self.0.resolve(name).ok()?;
+        Some(TopicIdentity { volume: found.volume(), number: found.topic.number })
     }
 }
 

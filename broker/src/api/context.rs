@@ -10,7 +10,10 @@ use kafka_protocol::protocol::StrBytes;
 use super::Table;
 use super::error::{self, ErrorCode};
 use crate::broker::{Advertised, Broker, Listener, Scope};
+use crate::groups;
+use crate::groups::positions::PositionTopic;
 use crate::metrics::ApiMetrics;
+use crate::topics::TopicError;
 
 /// What is true of a connection for as long as it lasts.
 #[derive(Debug)]
@@ -67,6 +70,31 @@ impl Context {
     /// What the client sees.
     pub fn scope(&self) -> &Scope {
         &self.connection.listener.scope
+    }
+
+    /// The scope in which the client's groups are.
+    pub fn group_scope(&self) -> groups::Scope {
+        match self.scope() {
+            Scope::Everything => groups::Scope::EVERYTHING,
+        }
+    }
+
+    /// The group that the client means by an id.
+    pub fn group_key(&self, group_id: &str) -> groups::GroupKey {
+        groups::GroupKey::new(self.group_scope(), group_id)
+    }
+
+    /// The topic that the client means by a name, as positions have to know it.
+    pub fn position_topic(&self, name: &str) -> Result<PositionTopic, TopicError> {
+        let found = self.broker().topics.resolve(name)?;
+        Ok(PositionTopic {
+            volume: found.volume(),
+            number: found.topic.number,
+            partitions: found.topic.partitions,
+            id: found.id.into_bytes(),
+            name: found.topic.name.short(),
+            timeline: found.timeline,
+        })
     }
 
     /// Where the client reaches the broker.

@@ -8,6 +8,9 @@ use std::sync::LazyLock;
 use millpond_storage::batch::{BatchError, Refusal};
 use millpond_storage::{AppendError, Error as StorageError};
 
+use crate::groups::GroupError;
+use crate::groups::positions::PositionError;
+
 pub use kafka_protocol::ResponseError as ErrorCode;
 
 use crate::topics::TopicError;
@@ -108,6 +111,36 @@ pub fn check_leader_epoch(asked: i32, current: i32) -> Result<(), ErrorCode> {
         asked if asked < current => Err(ErrorCode::FencedLeaderEpoch),
         asked if asked > current => Err(ErrorCode::UnknownLeaderEpoch),
         _ => Ok(()),
+    }
+}
+
+/// What a member of a group, or whoever asks for it, is told.
+pub fn of_group(error: GroupError) -> ErrorCode {
+    match error {
+        GroupError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+        GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,
+        GroupError::IllegalGeneration => ErrorCode::IllegalGeneration,
+        GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        GroupError::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
+        GroupError::FencedInstanceId => ErrorCode::FencedInstanceId,
+        GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
+        GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+        GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+        GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
+        GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+        GroupError::GroupIdNotFound => ErrorCode::GroupIdNotFound,
+    }
+}
+
+/// What a client sees of a position that was not committed or deleted. A log that takes no positions is a coordinator that
+/// does not work: consumers retry that, and give up on nearly all else.
+pub fn of_position(error: &PositionError) -> ErrorCode {
+    match error {
+        PositionError::Group(error) => of_group(*error),
+        PositionError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+        PositionError::MetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+        PositionError::Subscribed => ErrorCode::GroupSubscribedToTopic,
+        PositionError::Storage(_) => ErrorCode::CoordinatorNotAvailable,
     }
 }
 

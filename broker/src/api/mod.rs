@@ -22,16 +22,27 @@ mod configs;
 mod context;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_configs;
+mod describe_groups;
 pub mod error;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod operations;
 mod produce;
 mod reply;
 pub mod schema;
+mod sync_group;
 mod text;
 mod unsupported;
 
@@ -59,11 +70,22 @@ pub static SERVED: Table = Table::new(&[
     Row::of::<fetch::Fetch>(),
     Row::of::<list_offsets::ListOffsets>(),
     Row::of::<metadata::Metadata>(),
+    Row::of::<offset_commit::OffsetCommit>(),
+    Row::of::<offset_fetch::OffsetFetch>(),
+    Row::of::<find_coordinator::FindCoordinator>(),
+    Row::of::<join_group::JoinGroup>(),
+    Row::of::<heartbeat::Heartbeat>(),
+    Row::of::<leave_group::LeaveGroup>(),
+    Row::of::<sync_group::SyncGroup>(),
+    Row::of::<describe_groups::DescribeGroups>(),
+    Row::of::<list_groups::ListGroups>(),
     Row::of::<api_versions::ApiVersions>(),
     Row::of::<create_topics::CreateTopics>(),
     Row::of::<delete_topics::DeleteTopics>(),
-    Row::of::<create_partitions::CreatePartitions>(),
     Row::of::<describe_configs::DescribeConfigs>(),
+    Row::of::<create_partitions::CreatePartitions>(),
+    Row::of::<delete_groups::DeleteGroups>(),
+    Row::of::<offset_delete::OffsetDelete>(),
 ]);
 
 /// One Kafka API.

@@ -4,6 +4,8 @@
 pub(super) const ON_TOPIC: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
 /// On the cluster: create, alter, describe, cluster action, describe configs, alter configs, idempotent write.
 pub(super) const ON_CLUSTER: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
+/// On a group: read, delete, describe.
+pub(super) const ON_GROUP: i32 = bits(&[3, 6, 8]);
 /// What stands in the place of the bits that were not asked for.
 const NOT_ASKED: i32 = i32::MIN;
 

@@ -126,6 +126,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let answering_http = tokio::spawn(http::serve(http, state.clone(), stop_http.clone()));
     let config = Arc::new(config);
     let broker = open(&config, &state).await?;
+    let groups = tokio::spawn(Arc::clone(&broker.groups).run());
     let server = Server::new(Arc::clone(&broker), &SERVED);
     state.serve(Arc::clone(&broker));
     let kafka_address = listen(&server, &config.server).await?;
@@ -138,7 +139,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         process::exit(1);
     });
     state.readiness.stopping();
+    // Members that wait for each other would be waited for in vain.
+    broker.groups.coordinator().stop();
     server.shutdown().await;
+    groups.abort();
     stop_http.cancel();
     answering_http.await??;
     // What is still to be synced, and a checkpoint.

@@ -2,9 +2,9 @@
 
 use millpond_storage::state::Txn;
 use millpond_storage::{Error, Timeline};
-use tokio::sync::oneshot;
 
 use super::positions::{PositionError, PositionResults};
+use crate::completion;
 
 /// Changes on their way to the logs.
 pub(super) struct Batch<T> {
@@ -49,9 +49,9 @@ impl<T: Send + 'static> Batch<T> {
     {
         let mut waiting = Vec::new();
         for Part { timeline, places, items } in self.parts {
-            let (waiter, outcome) = oneshot::channel();
+            let (done, outcome) = completion::pair();
             let decide = decide.clone();
-            timeline.transact(move |txn| decide(txn, items), move |outcome| drop(waiter.send(outcome)));
+            timeline.transact(move |txn| decide(txn, items), done);
             waiting.push((places, outcome));
         }
         let mut results = self.results;

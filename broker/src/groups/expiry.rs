@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use millpond_storage::state::{Position, PositionKey, VolumeId};
 use millpond_storage::{Error, Timeline};
-use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -17,6 +16,7 @@ use tracing::{info, warn};
 use super::classic::Aging;
 use super::spelling::TopicIdentity;
 use super::{Coordinator, GroupKey, Groups, Scope, State};
+use crate::completion;
 
 impl Groups {
     /// Looks for expired positions every so often, for as long as it is polled.
@@ -77,7 +77,7 @@ impl Groups {
 
     /// Deletes positions that have not been committed anew meanwhile, and whose group has not come back to life.
     async fn delete_expired(&self, timeline: &Timeline, look: Look, expired: Vec<Position>) -> Result<usize, Error> {
-        let (waiter, done) = oneshot::channel();
+        let (done, deleted) = completion::pair();
         let coordinator = Arc::clone(&self.coordinator);
         let retention_ms = self.settings.retention_ms();
         timeline.transact(
@@ -92,9 +92,9 @@ impl Groups {
                 }
                 count
             },
-            move |outcome| drop(waiter.send(outcome)),
+            done,
         );
-        done.await.unwrap_or(Err(Error::Closed))
+        deleted.await.unwrap_or(Err(Error::Closed))
     }
 }
 

@@ -25,6 +25,8 @@ pub struct PositionTopic {
     pub volume: VolumeId,
     /// Its number there.
     pub number: TopicNumber,
+    /// How many partitions it had when it was looked up.
+    pub partitions: u32,
     /// Its short name there.
     pub name: Arc<str>,
     /// The id that clients know it by.

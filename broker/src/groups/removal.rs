@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use millpond_storage::state::Position;
 use millpond_storage::{Error, Timeline};
-use tokio::sync::oneshot;
 
 use super::positions::PositionError;
 use super::{GroupError, GroupKey, Groups};
+use crate::completion;
 
 impl Groups {
     /// Deletes a group that has no members; the future is done when that is durable.
@@ -38,8 +38,11 @@ impl Groups {
 }
 
 /// Deletes all positions of a group in a volume.
-fn remove_positions(timeline: &Timeline, group_id: &str) -> oneshot::Receiver<Result<(), Error>> {
-    let (waiter, done) = oneshot::channel();
+fn remove_positions(
+    timeline: &Timeline,
+    group_id: &str,
+) -> impl Future<Output = Option<Result<(), Error>>> + Send + use<> {
+    let (done, removed) = completion::pair();
     let group: Arc<str> = group_id.into();
     timeline.transact(
         move |txn| {
@@ -47,7 +50,7 @@ fn remove_positions(timeline: &Timeline, group_id: &str) -> oneshot::Receiver<Re
                 txn.delete::<Position>(position.key);
             }
         },
-        move |outcome| drop(waiter.send(outcome)),
+        done,
     );
-    done
+    removed
 }

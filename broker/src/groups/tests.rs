@@ -93,7 +93,7 @@ impl World {
         let mut id = [0; 16];
         id[10..14].copy_from_slice(&number.to_be_bytes());
         let number = TopicNumber(number);
-        PositionTopic { timeline, volume: volume.id, number, name: format!("t{number}").into(), id }
+        PositionTopic { timeline, volume: volume.id, number, partitions: 3, name: format!("t{number}").into(), id }
     }
 
     fn commit_of(&self, number: u32, partition: u32, offset: i64) -> Commit {

@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use millpond_storage::state::{Numbers, Topic, Volume};
-use millpond_storage::{DEFAULT_VOLUME, Engine, Error};
+use millpond_storage::{DEFAULT_VOLUME, Engine, Error, TimelineId};
 use uuid::Uuid;
 
 pub use create::NewTopic;
@@ -95,6 +95,13 @@ impl Topics {
         let mut listed: Vec<_> = topics.map(|topic| self.resolved(Arc::clone(place), topic, Spelling::Plain)).collect();
         listed.sort_by_cached_key(Resolved::name);
         listed
+    }
+
+    /// A topic of a timeline as [`Topics::list`] has it; none if it is not listed.
+    pub fn listed(&self, timeline: TimelineId, topic: &Arc<Topic>) -> Option<Resolved> {
+        let place = &self.0.default;
+        let is_listed = place.timeline.id() == timeline;
+        is_listed.then(|| self.resolved(Arc::clone(place), Arc::clone(topic), Spelling::Plain))
     }
 
     /// Whether a topic that is asked for comes into being by itself.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millpond_storage::state::Topic;
+use millpond_storage::state::{Topic, VolumeId};
 use millpond_storage::{Partition, Timeline, TopicPartition};
 use uuid::Uuid;
 
@@ -31,6 +31,11 @@ impl Resolved {
     /// Its name in that spelling: what an answer calls it that was asked by id, or by nothing.
     pub fn name(&self) -> Arc<str> {
         self.place.name_of(&self.topic, self.spelling)
+    }
+
+    /// The volume that it is in.
+    pub fn volume(&self) -> VolumeId {
+        self.place.volume.id
     }
 
     /// One of its partitions, by the index that clients use.

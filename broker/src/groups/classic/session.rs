@@ -6,6 +6,7 @@ use tracing::{debug, info};
 
 use super::super::GroupError;
 use super::super::request::{Leaver, MemberClaim};
+use super::membership::{refuse_join, refuse_sync};
 use super::rebalance::JoinTimer;
 use super::{ClassicGroup, State, Step};
 
@@ -96,6 +97,18 @@ impl<J, S> ClassicGroup<J, S> {
         let deadline = step.after(member.session_timeout);
         member.session_deadline = Some(deadline);
         self.arm(deadline);
+    }
+
+    /// Answers everybody who waits: the coordinator is going.
+    pub fn dismiss(&mut self, step: &mut Step<'_, J, S>) {
+        for member_id in self.members.keys().cloned().collect::<Vec<_>>() {
+            self.renew_session(step, &member_id);
+            let Some(member) = self.members.get_mut(&member_id) else { continue };
+            let (join, sync) = (member.awaiting_join.take(), member.awaiting_sync.take());
+            refuse_join(step, join, GroupError::CoordinatorNotAvailable, &member_id);
+            refuse_sync(step, sync, GroupError::CoordinatorNotAvailable);
+        }
+        self.check_in_debug();
     }
 
     /// Lets happen what is due by now.

@@ -28,7 +28,9 @@ impl Coordinator {
                 Err(error) => error!(group = %key, %error, "a group is left out"),
             }
         }
-        info!(count, "groups loaded");
+        if count > 0 {
+            info!(count, "groups are back with their members");
+        }
     }
 
     fn restore(self: &Arc<Self>, key: &GroupKey, record: GroupRecord) {

@@ -10,6 +10,7 @@ mod load;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,6 +73,7 @@ pub struct Coordinator {
     topics: Box<dyn TopicNames>,
     clock: Clock,
     deadlines: Deadlines,
+    is_stopping: AtomicBool,
 }
 
 impl Coordinator {
@@ -84,6 +86,7 @@ impl Coordinator {
             topics,
             clock: Clock::start(),
             deadlines: Deadlines::default(),
+            is_stopping: AtomicBool::new(false),
         })
     }
 
@@ -125,6 +128,7 @@ impl Coordinator {
     }
 
     fn check_join(&self, key: &GroupKey, request: &JoinRequest) -> Result<(), GroupError> {
+        self.check_running()?;
         check_group_id(key)?;
         let allowed = self.settings.session_timeout_min..=self.settings.session_timeout_max;
         if allowed.contains(&request.session_timeout) { Ok(()) } else { Err(GroupError::InvalidSessionTimeout) }
@@ -137,7 +141,7 @@ impl Coordinator {
         request: SyncRequest,
     ) -> impl Future<Output = SyncReply> + Send + use<> {
         let (waiter, answer) = oneshot::channel();
-        let checked = check_group_id(key);
+        let checked = self.check_running().and_then(|()| check_group_id(key));
         if checked.is_ok() {
             // Without a group the waiter is dropped, which the future below takes for what it is.
             self.step(key, |slot, step| slot.group.sync(step, request, waiter));
@@ -230,6 +234,19 @@ impl Coordinator {
         let slots = self.groups.iter().filter(|slot| slot.key().scope == scope);
         let groups = slots.map(|slot| (slot.key().group_id.clone(), slot.group.describe_without_members()));
         groups.filter(|(_, group)| group.state != State::Dead).collect()
+    }
+
+    /// Answers everybody who waits, and lets nobody wait any more: the broker is about to end. Members come back to the next.
+    pub fn stop(self: &Arc<Self>) {
+        self.is_stopping.store(true, Ordering::Release);
+        let keys: Vec<GroupKey> = self.groups.iter().map(|slot| slot.key().clone()).collect();
+        for key in keys {
+            self.step(&key, |slot, step| slot.group.dismiss(step));
+        }
+    }
+
+    fn check_running(&self) -> Result<(), GroupError> {
+        if self.is_stopping.load(Ordering::Acquire) { Err(GroupError::CoordinatorNotAvailable) } else { Ok(()) }
     }
 
     /// Gives groups their time-outs, for as long as it is polled.

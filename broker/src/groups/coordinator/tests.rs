@@ -261,6 +261,25 @@ async fn answers_wait_for_the_log() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_broker_that_ends() {
+    let store = Memory::default();
+    let coordinator = start(&store);
+    let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
+    store.hold();
+    let syncing = coordinator.sync(&key(), sync_request(&joined.member_id, joined.generation));
+    let joining = coordinator.join(&GroupKey::new(Scope::EVERYTHING, "h"), request("", "v.s.t"));
+    coordinator.stop();
+    assert_eq!(syncing.await, Err(GroupError::CoordinatorNotAvailable));
+    assert_eq!(joining.await.unwrap_err().error, GroupError::CoordinatorNotAvailable);
+    store.release(true);
+    let late = coordinator.join(&key(), request("", "v.s.t"));
+    assert_eq!(late.await.unwrap_err().error, GroupError::CoordinatorNotAvailable);
+    let late = coordinator.sync(&key(), sync_request(&joined.member_id, joined.generation));
+    assert_eq!(late.await, Err(GroupError::CoordinatorNotAvailable));
+    assert_eq!(coordinator.heartbeat(&key(), &claim(&joined.member_id, joined.generation)), Ok(()), "it is a member");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deleted_group_is_gone_when_that_is_durable() {
     let store = Memory::default();
     let coordinator = start(&store);

@@ -1,0 +1,132 @@
+//! What the tests of groups share: members that join, sync and leave over a wire of their own.
+
+use bytes::Bytes;
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::{
+    GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
+    SyncGroupResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+use millpond_compat_tests::requests::text;
+use millpond_compat_tests::server::{Builder, Server};
+use millpond_compat_tests::wire::Wire;
+
+pub const NONE: i16 = 0;
+pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+pub const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+pub const ILLEGAL_GENERATION: i16 = 22;
+pub const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
+pub const INVALID_GROUP_ID: i16 = 24;
+pub const UNKNOWN_MEMBER_ID: i16 = 25;
+pub const INVALID_SESSION_TIMEOUT: i16 = 26;
+pub const REBALANCE_IN_PROGRESS: i16 = 27;
+pub const INVALID_REQUEST: i16 = 42;
+pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+pub const NON_EMPTY_GROUP: i16 = 68;
+pub const GROUP_ID_NOT_FOUND: i16 = 69;
+pub const MEMBER_ID_REQUIRED: i16 = 79;
+pub const GROUP_MAX_SIZE_REACHED: i16 = 81;
+pub const FENCED_INSTANCE_ID: i16 = 82;
+pub const GROUP_SUBSCRIBED_TO_TOPIC: i16 = 86;
+
+/// A broker whose groups do not wait for more members than there are.
+pub fn start() -> Server {
+    builder().start()
+}
+
+pub fn builder() -> Builder {
+    Server::builder().set("groups.initial_rebalance_delay_ms", "0")
+}
+
+pub fn id(group: &str) -> GroupId {
+    GroupId(text(group))
+}
+
+/// A consumer's subscription to one topic.
+pub fn subscription(topic: &str) -> Bytes {
+    let length = u8::try_from(topic.len()).expect("topics of tests have short names");
+    [&[0, 0, 0, 0, 0, 1, 0, length], topic.as_bytes(), &[0xff, 0xff, 0xff, 0xff]].concat().into()
+}
+
+/// A request of a consumer of the topic `topic-of-the-group`, for any version.
+pub fn join_request(version: i16, group: &str, member_id: &str) -> JoinGroupRequest {
+    let protocol =
+        JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription("topic-of-the-group"));
+    let request = JoinGroupRequest::default()
+        .with_group_id(id(group))
+        .with_session_timeout_ms(10_000)
+        .with_member_id(text(member_id))
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol]);
+    if version >= 1 { request.with_rebalance_timeout_ms(30_000) } else { request }
+}
+
+/// Joins, by the way of the version: with an id given first, or at once.
+pub fn join(wire: &mut Wire, version: i16, group: &str) -> JoinGroupResponse {
+    let answer = wire.call(version, &join_request(version, group, ""));
+    if version < 4 {
+        return answer;
+    }
+    assert_eq!(answer.error_code, MEMBER_ID_REQUIRED);
+    assert!(!answer.member_id.is_empty());
+    wire.call(version, &join_request(version, group, &answer.member_id))
+}
+
+/// `SyncGroup` of a leader that is alone: it assigns `assigned` to itself.
+pub fn sync_request(version: i16, group: &str, joined: &JoinGroupResponse) -> SyncGroupRequest {
+    let assignment = SyncGroupRequestAssignment::default()
+        .with_member_id(joined.member_id.clone())
+        .with_assignment(Bytes::from_static(b"assigned"));
+    let request = SyncGroupRequest::default()
+        .with_group_id(id(group))
+        .with_generation_id(joined.generation_id)
+        .with_member_id(joined.member_id.clone())
+        .with_assignments(vec![assignment]);
+    if version < 5 {
+        return request;
+    }
+    request.with_protocol_type(Some(text("consumer"))).with_protocol_name(Some(text("range")))
+}
+
+/// A member at work, alone in its group or not.
+#[derive(Debug)]
+pub struct Member {
+    pub wire: Wire,
+    pub group: String,
+    pub member_id: StrBytes,
+    pub generation: i32,
+}
+
+impl Member {
+    /// The only member of a group.
+    pub fn alone(server: &Server, group: &str) -> Self {
+        let mut wire = server.wire();
+        let joined = join(&mut wire, 9, group);
+        assert_eq!(joined.error_code, NONE);
+        let synced: SyncGroupResponse = wire.call(5, &sync_request(5, group, &joined));
+        assert_eq!((synced.error_code, &synced.assignment[..]), (NONE, &b"assigned"[..]));
+        let (member_id, generation) = (joined.member_id, joined.generation_id);
+        Self { wire, group: group.to_owned(), member_id, generation }
+    }
+
+    pub fn heartbeat_request(&self) -> HeartbeatRequest {
+        HeartbeatRequest::default()
+            .with_group_id(id(&self.group))
+            .with_member_id(self.member_id.clone())
+            .with_generation_id(self.generation)
+    }
+
+    pub fn heartbeat(&mut self) -> i16 {
+        let request = self.heartbeat_request();
+        self.wire.call(4, &request).error_code
+    }
+
+    pub fn leave(&mut self) {
+        let member = MemberIdentity::default().with_member_id(self.member_id.clone());
+        let request = LeaveGroupRequest::default().with_group_id(id(&self.group)).with_members(vec![member]);
+        let answer = self.wire.call(5, &request);
+        assert_eq!((answer.error_code, answer.members[0].error_code), (NONE, NONE));
+    }
+}
