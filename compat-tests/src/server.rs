@@ -281,7 +281,7 @@ fn address_after(word: &str, line: &str) -> Option<String> {
 }
 
 /// The binary to test: `MILLPOND_BIN`, or this workspace's own, built once per test process.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| env::var_os("MILLPOND_BIN").map_or_else(build, PathBuf::from))
 }

@@ -112,7 +112,7 @@ pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<TopicLis
 
 pub(super) async fn describe(State(state): State<HttpState>, Path(name): Path<String>) -> Result<Json<Topic>, Problem> {
     let broker = state.broker()?;
-    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, error))?;
+    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, &error))?;
     Ok(Json(topic(broker, &found)?))
 }
 
@@ -122,16 +122,16 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Topic>), Problem> {
     let broker = state.broker()?;
     let given = new.config.iter().map(|(key, value)| (key.as_str(), Some(value.as_str())));
-    let settings = checked(given).map_err(|error| problem(&new.name, error.into()))?;
+    let settings = checked(given).map_err(|error| problem(&new.name, &error.into()))?;
     let creation = Creation { name: new.name.clone(), partitions: new.partitions, settings };
-    let created = broker.topics.create(creation).await.map_err(|error| problem(&new.name, error))?;
+    let created = broker.topics.create(creation).await.map_err(|error| problem(&new.name, &error))?;
     Ok((StatusCode::CREATED, Json(topic(broker, &created)?)))
 }
 
 pub(super) async fn delete(State(state): State<HttpState>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
     let broker = state.broker()?;
-    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, error))?;
-    broker.topics.delete(&found).await.map_err(|error| problem(&name, error))?;
+    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, &error))?;
+    broker.topics.delete(&found).await.map_err(|error| problem(&name, &error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,7 +157,7 @@ fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
     let view = found.timeline.live();
     let mut partitions = Vec::new();
     for (number, partition) in (0..).zip(found.partitions()) {
-        let bounds = view.bounds(&partition).map_err(|error| problem(&found.name(), error.into()))?;
+        let bounds = view.bounds(&partition).map_err(|error| problem(&found.name(), &error.into()))?;
         partitions.push(TopicPartition {
             partition: number,
             leader_epoch: found.timeline.leader_epoch(),
@@ -182,10 +182,10 @@ fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
 }
 
 /// What went wrong with the topic `name`, for people.
-fn problem(name: &str, error: TopicError) -> Problem {
+fn problem(name: &str, error: &TopicError) -> Problem {
     let of = |status, kind: &str, title: &str| Problem::new(status, kind, title, error.to_string());
     let invalid = |kind, title| of(StatusCode::BAD_REQUEST, kind, title);
-    match &error {
+    match error {
         TopicError::Unknown | TopicError::UnknownId => {
             let detail = format!("There is no topic {name:?}. `millpond topic list` shows those that there are.");
             Problem::new(StatusCode::NOT_FOUND, "unknown-topic", "There is no such topic", detail)

@@ -1,0 +1,63 @@
+//! `topic` and `group` against a running broker.
+
+use millpond_compat_tests::server::Server;
+use serde_json::Value;
+
+use crate::{millpond, millpond_with, text};
+
+/// Runs a command against `server`; gives what it printed.
+fn run(server: &Server, arguments: &[&str]) -> String {
+    let output = millpond(&[arguments, &["--server", server.http()]].concat());
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+/// Runs a command that fails; gives its words.
+fn fail(server: &Server, arguments: &[&str]) -> String {
+    let output = millpond(&[arguments, &["--server", server.http()]].concat());
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    text(&output.stderr)
+}
+
+#[test]
+fn topics_are_created_listed_described_and_deleted() {
+    let server = Server::start();
+    let create = ["topic", "create", "trades", "--partitions", "3", "--config", "retention.ms=60000"];
+    assert_eq!(run(&server, &create), "Created topic trades with 3 partitions.\n");
+    assert!(run(&server, &["topic", "list"]).contains("trades           3        0   0 B\n"));
+    let described = run(&server, &["topic", "describe", "trades"]);
+    assert!(described.contains("  retention.ms = 60000\n"), "{described}");
+
+    let json: Value = serde_json::from_str(&run(&server, &["topic", "describe", "trades", "--json"])).unwrap();
+    assert_eq!(json["partitions"].as_array().unwrap().len(), 3);
+    let list: Value = serde_json::from_str(&run(&server, &["topic", "list", "--json"])).unwrap();
+    assert_eq!(list["topics"][0]["id"], json["id"]);
+
+    assert_eq!(run(&server, &["topic", "delete", "trades"]), "Deleted topic trades.\n");
+    assert!(run(&server, &["topic", "list"]).contains("no topics yet"));
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_told_with_the_way_on() {
+    let server = Server::start();
+    for command in ["describe", "delete"] {
+        let words = fail(&server, &["topic", command, "trades"]);
+        assert_eq!(
+            words,
+            "millpond: There is no topic \"trades\". `millpond topic list` shows those that there are.\n"
+        );
+    }
+    let words = fail(&server, &["topic", "create", "a", "--config", "cleanup.policy=compact"]);
+    assert!(words.contains("only \"delete\" is supported, since topics are not compacted"), "{words}");
+}
+
+#[test]
+fn the_broker_is_found_by_the_environment_and_its_absence_is_told() {
+    let mut server = Server::start();
+    let variables = [("MILLPOND_SERVER", server.http())];
+    assert!(millpond_with(&["topic", "list"], &variables).status.success());
+    server.kill();
+    let words = fail(&server, &["topic", "list"]);
+    assert!(words.contains("no broker answers at") && words.contains("MILLPOND_SERVER"), "{words}");
+}

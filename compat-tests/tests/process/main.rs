@@ -1,0 +1,24 @@
+//! The program as a process: how it starts, refuses to start and ends, and its commands against a running broker.
+
+mod commands;
+mod start;
+
+use std::process::{Command, Output};
+
+use millpond_compat_tests::server::binary;
+
+/// Runs the program with these arguments until it ends.
+fn millpond(arguments: &[&str]) -> Output {
+    millpond_with(arguments, &[])
+}
+
+/// The same with variables in its environment.
+fn millpond_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(binary());
+    command.args(arguments).env_remove("MILLPOND_SERVER").envs(variables.iter().copied());
+    command.output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it prints UTF-8")
+}
