@@ -1,0 +1,162 @@
+//! `Fetch`, versions 4–18.
+
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::fetch_request::ForgottenTopic;
+use kafka_protocol::messages::fetch_response::PartitionData;
+use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use millpond_compat_tests::batch::{self, Batch};
+use millpond_compat_tests::requests::{FETCH, PRODUCE, create_topic, fetch, name, produce};
+use millpond_compat_tests::server::Server;
+use millpond_compat_tests::wire::Wire;
+use uuid::Uuid;
+
+const OFFSET_OUT_OF_RANGE: i16 = 1;
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
+const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
+const UNKNOWN_LEADER_EPOCH: i16 = 75;
+const UNKNOWN_TOPIC_ID: i16 = 100;
+
+fn with_topic(server: &Server, partitions: i32) -> (Wire, Uuid) {
+    let mut wire = server.wire();
+    let created = wire.call(7, &create_topic("trades", partitions));
+    assert_eq!(created.topics[0].error_code, 0);
+    (wire, created.topics[0].topic_id)
+}
+
+fn append(wire: &mut Wire, partition: i32, value: &str) {
+    let batch = Batch::of_value(value.to_owned()).encode();
+    let response = wire.call(PRODUCE, &produce(-1, [("trades".to_owned(), partition, batch)]));
+    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+}
+
+fn first(response: &FetchResponse) -> &PartitionData {
+    &response.responses[0].partitions[0]
+}
+
+fn count(part: &PartitionData) -> usize {
+    batch::decode_all(part.records.as_ref().map_or(&[][..], |bytes| bytes)).len()
+}
+
+#[test]
+fn records_come_in_every_version() {
+    let server = Server::start();
+    let (mut wire, id) = with_topic(&server, 1);
+    append(&mut wire, 0, "a");
+    append(&mut wire, 0, "b");
+    for version in 4..=18 {
+        let mut request = fetch(&[("trades", 0, 0)]);
+        if version >= 13 {
+            request.topics[0].topic = name("");
+            request.topics[0].topic_id = id;
+        }
+        let response = wire.call(version, &request);
+        let part = first(&response);
+        assert_eq!((part.error_code, part.high_watermark, part.last_stable_offset, count(part)), (0, 2, 2, 2), "v{version}");
+        assert_eq!(part.log_start_offset, if version >= 5 { 0 } else { -1 }, "v{version}");
+    }
+}
+
+#[test]
+fn errors_are_those_of_kafka() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server, 1);
+    append(&mut wire, 0, "a");
+    let code = |response: FetchResponse| first(&response).error_code;
+    assert_eq!(code(wire.call(FETCH, &fetch(&[("trades", 0, 2)]))), OFFSET_OUT_OF_RANGE);
+    assert_eq!(code(wire.call(FETCH, &fetch(&[("trades", 1, 0)]))), UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(code(wire.call(FETCH, &fetch(&[("missing", 0, 0)]))), UNKNOWN_TOPIC_OR_PARTITION);
+    let mut by_id = fetch(&[("", 0, 0)]);
+    by_id.topics[0].topic_id = Uuid::from_u128(9);
+    assert_eq!(code(wire.call(13, &by_id)), UNKNOWN_TOPIC_ID);
+    let mut epoch = fetch(&[("trades", 0, 0)]);
+    epoch.topics[0].partitions[0].current_leader_epoch = 1_000;
+    assert_eq!(code(wire.call(FETCH, &epoch)), UNKNOWN_LEADER_EPOCH);
+}
+
+#[test]
+fn limits_hold_but_the_first_batch_always_comes() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server, 2);
+    for _ in 0..3 {
+        append(&mut wire, 0, &"x".repeat(1000));
+        append(&mut wire, 1, &"x".repeat(1000));
+    }
+    let both = || fetch(&[("trades", 0, 0), ("trades", 1, 0)]);
+    let counts = |response: &FetchResponse| response.responses[0].partitions.iter().map(count).collect::<Vec<_>>();
+    assert_eq!(counts(&wire.call(FETCH, &both().with_max_bytes(1))), [1, 0]);
+    assert_eq!(counts(&wire.call(FETCH, &both().with_max_bytes(2_500))), [2, 0]);
+    let mut narrow = both();
+    narrow.topics[0].partitions[0].partition_max_bytes = 1;
+    assert_eq!(counts(&wire.call(FETCH, &narrow)), [1, 3]);
+    assert_eq!(counts(&wire.call(FETCH, &both())), [3, 3]);
+    let inside = wire.call(FETCH, &fetch(&[("trades", 0, 1)]));
+    assert_eq!(count(first(&inside)), 2);
+}
+
+#[test]
+fn a_fetch_at_the_end_waits_for_the_next_record() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server, 1);
+    let waiting = wire.send(FETCH, &fetch(&[("trades", 0, 0)]).with_max_wait_ms(30_000));
+    append(&mut server.wire(), 0, "a");
+    assert_eq!(count(first(&wire.receive(waiting))), 1);
+    let started = Instant::now();
+    let nothing = wire.call(FETCH, &fetch(&[("trades", 0, 1)]).with_max_wait_ms(300));
+    assert!(count(first(&nothing)) == 0 && started.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn what_was_acknowledged_is_seen_at_once() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server, 1);
+    for offset in 0..200 {
+        let batch = Batch::of_value("x").encode();
+        let response = wire.call(PRODUCE, &produce(1, [("trades".to_owned(), 0, batch)]));
+        assert_eq!(response.responses[0].partition_responses[0].base_offset, offset);
+        let read = wire.call(FETCH, &fetch(&[("trades", 0, offset)]));
+        assert_eq!(count(first(&read)), 1, "at {offset}");
+    }
+}
+
+fn in_session(session: i32, epoch: i32, from: &[(&str, i32, i64)]) -> FetchRequest {
+    fetch(from).with_session_id(session).with_session_epoch(epoch)
+}
+
+#[test]
+fn a_session_tells_only_what_is_new() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server, 3);
+    append(&mut wire, 1, "a");
+    let all = [("trades", 0, 0), ("trades", 1, 0), ("trades", 2, 0)];
+    let opened = wire.call(FETCH, &in_session(0, 0, &all));
+    let session = opened.session_id;
+    assert!(session != 0 && opened.responses[0].partitions.len() == 3);
+    let unchanged = wire.call(FETCH, &in_session(session, 1, &[("trades", 1, 1)]));
+    assert!(unchanged.responses.is_empty(), "nothing is new: {unchanged:?}");
+    append(&mut wire, 2, "b");
+    let news = wire.call(FETCH, &in_session(session, 2, &[]));
+    let told: Vec<i32> = news.responses[0].partitions.iter().map(|part| part.partition_index).collect();
+    assert_eq!(told, [2]);
+    let forgotten = vec![ForgottenTopic::default().with_topic(name("trades")).with_partitions(vec![2])];
+    let rest = wire.call(FETCH, &in_session(session, 3, &[]).with_forgotten_topics_data(forgotten));
+    assert!(rest.responses.is_empty());
+    assert_eq!(wire.call(FETCH, &in_session(session, 7, &[])).error_code, INVALID_FETCH_SESSION_EPOCH);
+    let closed = wire.call(FETCH, &in_session(session, -1, &[("trades", 1, 0)]));
+    assert_eq!((closed.session_id, count(first(&closed))), (0, 1));
+    assert_eq!(wire.call(FETCH, &in_session(session, 4, &[])).error_code, FETCH_SESSION_ID_NOT_FOUND);
+}
+
+#[test]
+fn an_error_in_a_session_is_told_until_it_is_over() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server, 1);
+    let opened = wire.call(FETCH, &in_session(0, 0, &[("later", 0, 0)]));
+    assert_eq!(first(&opened).error_code, UNKNOWN_TOPIC_OR_PARTITION);
+    let again = wire.call(FETCH, &in_session(opened.session_id, 1, &[]));
+    assert_eq!(first(&again).error_code, UNKNOWN_TOPIC_OR_PARTITION);
+    wire.call(7, &create_topic("later", 1));
+    let there = wire.call(FETCH, &in_session(opened.session_id, 2, &[]));
+    assert_eq!(first(&there).error_code, 0);
+}

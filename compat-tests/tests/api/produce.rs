@@ -1,0 +1,201 @@
+//! `Produce`, versions 0–13 (0–2 are refused by their answer).
+
+use bytes::Bytes;
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TransactionalId};
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+use millpond_compat_tests::batch::{Batch, Codec, Record};
+use millpond_compat_tests::requests::{PRODUCE, create_topic, metadata, produce, read_log, text};
+use millpond_compat_tests::server::Server;
+use millpond_compat_tests::wire::Wire;
+use uuid::Uuid;
+
+const CORRUPT_MESSAGE: i16 = 2;
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+const MESSAGE_TOO_LARGE: i16 = 10;
+const INVALID_REQUIRED_ACKS: i16 = 21;
+const INVALID_TIMESTAMP: i16 = 32;
+const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
+const INVALID_PRODUCER_EPOCH: i16 = 47;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
+const INVALID_RECORD: i16 = 87;
+const UNKNOWN_TOPIC_ID: i16 = 100;
+
+fn one(topic: &str, batch: Bytes) -> ProduceRequest {
+    produce(-1, [(topic.to_owned(), 0, batch)])
+}
+
+fn answer(response: &ProduceResponse) -> &PartitionProduceResponse {
+    &response.responses[0].partition_responses[0]
+}
+
+fn send(wire: &mut Wire, batch: &Batch) -> PartitionProduceResponse {
+    answer(&wire.call(PRODUCE, &one("trades", batch.encode()))).clone()
+}
+
+fn with_topic(server: &Server) -> (Wire, Uuid) {
+    let mut wire = server.wire();
+    let created = wire.call(7, &create_topic("trades", 2));
+    assert_eq!(created.topics[0].error_code, 0);
+    (wire, created.topics[0].topic_id)
+}
+
+#[test]
+fn a_batch_gets_its_offset_in_every_version() {
+    let server = Server::start();
+    let (mut wire, id) = with_topic(&server);
+    let batch = Batch::of([Record::of("a").at(5), Record::of("b").at(7)]);
+    for (count, version) in (3..=13).enumerate() {
+        let mut request = one("trades", batch.encode());
+        if version >= 13 {
+            request.topic_data[0].topic_id = id;
+            request.topic_data[0].name = millpond_compat_tests::requests::name("");
+        }
+        let response = wire.call(version, &request);
+        let answer = answer(&response);
+        assert_eq!((answer.error_code, answer.base_offset), (0, 2 * i64::try_from(count).expect("small")), "v{version}");
+        assert_eq!(answer.log_append_time_ms, -1);
+        assert_eq!(answer.log_start_offset, if version >= 5 { 0 } else { -1 }, "v{version}");
+    }
+    let (batches, end) = read_log(&mut wire, "trades", 0, 0);
+    assert_eq!((batches.len(), end), (11, 22));
+    assert!(batches.iter().all(|read| read.records == batch.records && read.max_timestamp == 7));
+}
+
+#[test]
+fn every_codec_passes_through_untouched() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+    let batches: Vec<Batch> = codecs.iter().map(|codec| Batch::of_value("value ".repeat(50)).codec(*codec)).collect();
+    for batch in &batches {
+        assert_eq!(send(&mut wire, batch).error_code, 0);
+    }
+    let (read, _) = read_log(&mut wire, "trades", 0, 0);
+    for (read, sent) in read.iter().zip(&batches) {
+        assert_eq!((read.attributes, &read.records), (sent.attributes, &sent.records));
+    }
+    let zstd = wire.call(6, &one("trades", batches[4].encode()));
+    assert_eq!(answer(&zstd).error_code, UNSUPPORTED_COMPRESSION_TYPE, "zstd came with version 7");
+}
+
+#[test]
+fn what_is_not_a_batch_for_a_client_to_send_is_refused_alone() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let good = Batch::of_value("x");
+    let with_byte = |at: usize, byte: u8| {
+        let mut bytes = good.encode().to_vec();
+        bytes[at] = byte;
+        Bytes::from(bytes)
+    };
+    let control = Batch { attributes: 0x20, ..good.clone() };
+    let stamped = Batch { attributes: 0x08, ..good.clone() };
+    let future = Batch::of([Record::of("x").at(i64::MAX / 2)]);
+    let miscounted = Batch { last_offset_delta: 4, ..good.clone() };
+    let cases = [
+        (with_byte(40, 0xff), CORRUPT_MESSAGE),
+        (control.encode(), INVALID_RECORD),
+        (stamped.encode(), INVALID_TIMESTAMP),
+        (future.encode(), INVALID_TIMESTAMP),
+        (miscounted.encode(), INVALID_RECORD),
+        (Batch::of_value("y".repeat(2 << 20)).encode(), MESSAGE_TOO_LARGE),
+        (Bytes::new(), INVALID_RECORD),
+    ];
+    for (at, (bytes, code)) in cases.into_iter().enumerate() {
+        let both = [("trades".to_owned(), 0, bytes), ("trades".to_owned(), 1, good.encode())];
+        let response = wire.call(PRODUCE, &produce(-1, both));
+        let answers = &response.responses[0].partition_responses;
+        assert_eq!(answers[0].error_code, code, "case {at}: {:?}", answers[0].error_message);
+        assert!(answers[0].error_message.is_some() && answers[0].base_offset == -1, "case {at}");
+        assert_eq!((answers[1].error_code, answers[1].base_offset), (0, i64::try_from(at).expect("small")), "case {at}");
+    }
+    let (batches, _) = read_log(&mut wire, "trades", 0, 0);
+    assert!(batches.is_empty(), "nothing of what was refused is there");
+}
+
+#[test]
+fn a_retried_batch_is_known_and_a_gap_is_refused() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let batch = |epoch, sequence| Batch::of([Record::of("a"), Record::of("b")]).producer(4_000, epoch, sequence);
+    for number in 0..6 {
+        assert_eq!(send(&mut wire, &batch(3, 2 * number)).base_offset, i64::from(2 * number));
+    }
+    for number in 1..6 {
+        let again = send(&mut wire, &batch(3, 2 * number));
+        assert_eq!((again.error_code, again.base_offset), (0, i64::from(2 * number)), "one of the last five is known");
+    }
+    assert_eq!(send(&mut wire, &batch(3, 14)).error_code, OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_eq!(send(&mut wire, &batch(2, 12)).error_code, INVALID_PRODUCER_EPOCH);
+    assert_eq!(send(&mut wire, &batch(4, 0)).base_offset, 12);
+    let (batches, end) = read_log(&mut wire, "trades", 0, 0);
+    assert_eq!((batches.len(), end), (7, 14));
+}
+
+#[test]
+fn producers_are_known_after_a_kill_and_after_a_stop() {
+    let mut server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let batch = |sequence| Batch::of_value("x").producer(4_000, 0, sequence);
+    assert_eq!(send(&mut wire, &batch(0)).base_offset, 0);
+    assert_eq!(send(&mut wire, &batch(1)).base_offset, 1);
+    for next in 2..4 {
+        if next == 2 { server.kill() } else { drop(server.stop()) }
+        server.restart();
+        let mut wire = server.wire();
+        assert_eq!(send(&mut wire, &batch(next - 1)).base_offset, i64::from(next - 1), "known");
+        assert_eq!(send(&mut wire, &batch(next + 1)).error_code, OUT_OF_ORDER_SEQUENCE_NUMBER);
+        assert_eq!(send(&mut wire, &batch(next)).base_offset, i64::from(next));
+    }
+}
+
+#[test]
+fn requests_that_cannot_be_served_say_so() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let batch = Batch::of_value("x").encode();
+    let code = |response: ProduceResponse| answer(&response).error_code;
+    let acks = produce(2, [("trades".to_owned(), 0, batch.clone())]);
+    assert_eq!(code(wire.call(PRODUCE, &acks)), INVALID_REQUIRED_ACKS);
+    let transactional = one("trades", batch.clone()).with_transactional_id(Some(TransactionalId(text("t"))));
+    assert_eq!(code(wire.call(PRODUCE, &transactional)), TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    assert_eq!(code(wire.call(PRODUCE, &one("missing", batch.clone()))), UNKNOWN_TOPIC_OR_PARTITION);
+    let partition = produce(-1, [("trades".to_owned(), 2, batch.clone())]);
+    assert_eq!(code(wire.call(PRODUCE, &partition)), UNKNOWN_TOPIC_OR_PARTITION);
+    let mut by_id = one("", batch);
+    by_id.topic_data[0].topic_id = Uuid::from_u128(77);
+    assert_eq!(code(wire.call(13, &by_id)), UNKNOWN_TOPIC_ID);
+    assert_eq!(wire.call(12, &metadata(&["missing"])).topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+#[test]
+fn acks_0_is_not_answered_and_its_error_closes_the_connection() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let quiet = |topic: &str| produce(0, [(topic.to_owned(), 0, Batch::of_value("x").encode())]);
+    let unanswered = wire.send(PRODUCE, &quiet("trades"));
+    let (batches, _) = loop {
+        // The next answer is the fetch's: none came for the Produce.
+        let read = read_log(&mut wire, "trades", 0, 0);
+        if !read.0.is_empty() {
+            break read;
+        }
+    };
+    assert_eq!(batches.len(), 1);
+    drop(unanswered);
+    let _refused = wire.send(PRODUCE, &quiet("missing"));
+    wire.expect_closed();
+}
+
+#[test]
+fn the_broker_stamps_where_the_topic_says_so() {
+    let server = Server::builder().set("topics.timestamp_type", "LogAppendTime").start();
+    let (mut wire, _) = with_topic(&server);
+    let sent = Batch::of([Record::of("a").at(1), Record::of("b").at(2)]);
+    let answer = send(&mut wire, &sent);
+    assert!(answer.error_code == 0 && answer.log_append_time_ms > 1_600_000_000_000);
+    let (batches, _) = read_log(&mut wire, "trades", 0, 0);
+    assert!(batches[0].has_log_append_time());
+    assert_eq!(batches[0].max_timestamp, answer.log_append_time_ms);
+}
