@@ -53,7 +53,11 @@ fn records_come_in_every_version() {
         }
         let response = wire.call(version, &request);
         let part = first(&response);
-        assert_eq!((part.error_code, part.high_watermark, part.last_stable_offset, count(part)), (0, 2, 2, 2), "v{version}");
+        assert_eq!(
+            (part.error_code, part.high_watermark, part.last_stable_offset, count(part)),
+            (0, 2, 2, 2),
+            "v{version}"
+        );
         assert_eq!(part.log_start_offset, if version >= 5 { 0 } else { -1 }, "v{version}");
     }
 }

@@ -1,8 +1,8 @@
 //! `ListOffsets`, versions 1–10.
 
+use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
-use kafka_protocol::messages::ListOffsetsRequest;
 use millpond_compat_tests::batch::{Batch, Codec, Record};
 use millpond_compat_tests::requests::{PRODUCE, create_topic, name, produce};
 use millpond_compat_tests::server::Server;
@@ -77,7 +77,7 @@ fn times_with_a_name_come_with_their_version() {
 fn what_is_not_there_is_told_per_partition() {
     let server = Server::start();
     let mut wire = with_records(&server);
-    let code = |wire: &mut Wire, request| wire.call(7, &request).topics[0].partitions[0].error_code;
+    let code = |wire: &mut Wire, request: ListOffsetsRequest| wire.call(7, &request).topics[0].partitions[0].error_code;
     assert_eq!(code(&mut wire, request("missing", 0, LATEST)), UNKNOWN_TOPIC_OR_PARTITION);
     assert_eq!(code(&mut wire, request("trades", 1, LATEST)), UNKNOWN_TOPIC_OR_PARTITION);
     let mut epoch = request("trades", 0, LATEST);
@@ -97,11 +97,11 @@ fn an_empty_partition_ends_where_it_begins() {
 
 #[test]
 fn times_are_found_in_files_after_a_restart() {
-    let mut server = Server::builder().set("log.file_bytes", "64KiB").set("log.tail_cache_bytes", "64KiB").start();
+    let mut server = Server::builder().set("log.file_bytes", "1MiB").set("log.tail_cache_bytes", "0").start();
     let mut wire = server.wire();
     wire.call(7, &create_topic("trades", 1));
     for time in 0..100 {
-        let batch = Batch::of([Record::of("x".repeat(5_000)).at(1_000 + time)]);
+        let batch = Batch::of([Record::of("x".repeat(50_000)).at(1_000 + time)]);
         wire.call(PRODUCE, &produce(-1, [("trades".to_owned(), 0, batch.encode())]));
     }
     server.kill();

@@ -1,8 +1,8 @@
 //! `Produce`, versions 0–13 (0–2 are refused by their answer).
 
 use bytes::Bytes;
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TransactionalId};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TransactionalId};
 use millpond_compat_tests::batch::{Batch, Codec, Record};
 use millpond_compat_tests::requests::{PRODUCE, create_topic, metadata, produce, read_log, text};
 use millpond_compat_tests::server::Server;
@@ -53,7 +53,11 @@ fn a_batch_gets_its_offset_in_every_version() {
         }
         let response = wire.call(version, &request);
         let answer = answer(&response);
-        assert_eq!((answer.error_code, answer.base_offset), (0, 2 * i64::try_from(count).expect("small")), "v{version}");
+        assert_eq!(
+            (answer.error_code, answer.base_offset),
+            (0, 2 * i64::try_from(count).expect("small")),
+            "v{version}"
+        );
         assert_eq!(answer.log_append_time_ms, -1);
         assert_eq!(answer.log_start_offset, if version >= 5 { 0 } else { -1 }, "v{version}");
     }
@@ -108,7 +112,11 @@ fn what_is_not_a_batch_for_a_client_to_send_is_refused_alone() {
         let answers = &response.responses[0].partition_responses;
         assert_eq!(answers[0].error_code, code, "case {at}: {:?}", answers[0].error_message);
         assert!(answers[0].error_message.is_some() && answers[0].base_offset == -1, "case {at}");
-        assert_eq!((answers[1].error_code, answers[1].base_offset), (0, i64::try_from(at).expect("small")), "case {at}");
+        assert_eq!(
+            (answers[1].error_code, answers[1].base_offset),
+            (0, i64::try_from(at).expect("small")),
+            "case {at}"
+        );
     }
     let (batches, _) = read_log(&mut wire, "trades", 0, 0);
     assert!(batches.is_empty(), "nothing of what was refused is there");
@@ -141,7 +149,11 @@ fn producers_are_known_after_a_kill_and_after_a_stop() {
     assert_eq!(send(&mut wire, &batch(0)).base_offset, 0);
     assert_eq!(send(&mut wire, &batch(1)).base_offset, 1);
     for next in 2..4 {
-        if next == 2 { server.kill() } else { drop(server.stop()) }
+        if next == 2 {
+            server.kill()
+        } else {
+            drop(server.stop())
+        }
         server.restart();
         let mut wire = server.wire();
         assert_eq!(send(&mut wire, &batch(next - 1)).base_offset, i64::from(next - 1), "known");

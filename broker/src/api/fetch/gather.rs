@@ -38,7 +38,7 @@ pub(super) async fn gather(ctx: &Context, targets: &[Target], limits: &Limits) -
     if is_enough(&found, limits) {
         return found;
     }
-    if await_appended(targets).await {
+    if await_appended(targets, &found).await {
         found = pass(ctx, targets, limits).await;
     }
     let notify = Arc::new(Notify::new());
@@ -58,19 +58,22 @@ fn is_enough(found: &[Gathered], limits: &Limits) -> bool {
     bytes >= limits.min_bytes || found.iter().any(|gathered| gathered.marks.is_error() || gathered.diverging.is_some())
 }
 
-/// Waits until what is appended and not yet visible is visible; whether there was any.
-async fn await_appended(targets: &[Target]) -> bool {
-    let mut waited = false;
-    for target in targets {
+/// Waits until what was appended when `found` was read is visible; whether there was more than was found. (It may have become visible meanwhile.)
+async fn await_appended(targets: &[Target], found: &[Gathered]) -> bool {
+    let mut is_more = false;
+    for (target, gathered) in targets.iter().zip(found) {
         let Some((topic, partition)) = &target.found else { continue };
+        if partition.log_end() <= gathered.marks.high_watermark {
+            continue;
+        }
+        is_more = true;
         if partition.high_watermark() < partition.log_end() {
             let (done, visible) = completion::pair();
             topic.timeline.barrier(move || done(()));
             visible.await;
-            waited = true;
         }
     }
-    waited
+    is_more
 }
 
 /// Has `notify` told when a partition has more than was found.
