@@ -38,6 +38,8 @@ pub struct Broker {
     pub config: Arc<Config>,
     /// The data.
     pub engine: Arc<Engine>,
+    /// Where the data is.
+    pub disk: Arc<dyn Disk>,
     /// The topics in it.
     pub topics: Topics,
     /// The groups that consume them. Somebody has to [run](Groups::run) them.
@@ -56,7 +58,7 @@ impl Broker {
         disk: Arc<dyn Disk>,
         index: Option<PathBuf>,
     ) -> Result<Self, Error> {
-        let engine = Engine::open(options(&config, disk, index))?;
+        let engine = Engine::open(options(&config, Arc::clone(&disk), index))?;
         let counted = Arc::clone(&engine);
         metrics.scrape_from(move || engine_samples(counted.stats()));
         let topics = Topics::new(Arc::clone(&engine), Arc::clone(&config))?;
@@ -71,6 +73,7 @@ impl Broker {
             producer_ids: NumberBlocks::new(engine.system().clone(), Numbers::Producer, PRODUCER_IDS_BLOCK),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions_max),
             engine,
+            disk,
             config,
         })
     }

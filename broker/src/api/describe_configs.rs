@@ -14,7 +14,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::configs::{self, Refusal};
 use super::text::text;
-use super::{Answer, Api, Context, error};
+use super::{Answer, Api, Context};
 use crate::topics::describe::{Described, describe_broker, describe_topic};
 
 /// The API.
@@ -44,7 +44,7 @@ fn describe(ctx: &Context, resource: &DescribeConfigsResource) -> Result<Vec<Des
     let name = resource.resource_name.as_str();
     match resource.resource_type {
         configs::TOPIC => {
-            let found = broker.topics.resolve(name).map_err(|why| (error::of_topic(&why), why.to_string()))?;
+            let found = broker.topics.resolve(name).map_err(|why| configs::refusal(&why))?;
             Ok(describe_topic(&broker.config, &found.topic.settings))
         }
         configs::BROKER if name.is_empty() => Ok(Vec::new()),

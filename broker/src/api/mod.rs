@@ -17,27 +17,41 @@
 //! slices of the frame) and calls the handler. A handler is two-stage: whatever changes state happens before it returns;
 //! what is left only waits, and is dropped with the connection. Replies leave in the order of requests.
 
+mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
 mod configs;
 mod context;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
+mod describe_acls;
+mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod elect_leaders;
 pub mod error;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 mod reply;
@@ -86,6 +100,20 @@ pub static SERVED: Table = Table::new(&[
     Row::of::<create_partitions::CreatePartitions>(),
     Row::of::<delete_groups::DeleteGroups>(),
     Row::of::<offset_delete::OffsetDelete>(),
+    Row::of::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    Row::of::<alter_configs::AlterConfigs>(),
+    Row::of::<list_config_resources::ListConfigResources>(),
+    Row::of::<delete_records::DeleteRecords>(),
+    Row::of::<init_producer_id::InitProducerId>(),
+    Row::of::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
+    Row::of::<describe_log_dirs::DescribeLogDirs>(),
+    Row::of::<describe_topic_partitions::DescribeTopicPartitions>(),
+    Row::of::<describe_cluster::DescribeCluster>(),
+    Row::of::<describe_quorum::DescribeQuorum>(),
+    Row::of::<describe_acls::DescribeAcls>(),
+    Row::of::<elect_leaders::ElectLeaders>(),
+    Row::of::<alter_partition_reassignments::AlterPartitionReassignments>(),
+    Row::of::<list_partition_reassignments::ListPartitionReassignments>(),
 ]);
 
 /// One Kafka API.

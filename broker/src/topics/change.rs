@@ -56,6 +56,16 @@ impl Topics {
         grown(&found.topic, count).map(|_| ())
     }
 
+    /// Whether what is set on a topic could be changed now.
+    pub fn check_alter(
+        &self,
+        found: &Resolved,
+        change: impl FnOnce(&mut Overrides) -> Result<(), InvalidConfig>,
+    ) -> Result<(), TopicError> {
+        not_internal(found)?;
+        Ok(change(&mut found.topic.settings.clone())?)
+    }
+
     /// Changes what is set on a topic: all that `change` does, or nothing if it fails.
     pub fn alter(
         &self,
