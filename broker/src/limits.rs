@@ -41,7 +41,7 @@ pub struct Limits {
     /// A connection on which nothing moves and nothing is in flight for so long is closed
     /// (Kafka: `connections.max.idle.ms`).
     pub idle_timeout: Duration,
-    /// How long each further mebibyte of a frame that has begun (or what is left of it) may take to arrive.
+    /// How long each further part of a frame that has begun, at most a mebibyte, may take to arrive.
     pub frame_timeout: Duration,
     /// How long a client may take no byte of an answer that waits for it.
     pub write_timeout: Duration,

@@ -58,12 +58,12 @@ async fn run(shared: &Shared, connection: &Arc<Connection>, stream: &mut TcpStre
     let limits = &shared.broker.limits;
     let lane = Lane::new(limits, &shared.unsent_bytes);
     let (reader, writer) = stream.split();
-    let frames = Frames::new(reader, &lane, limits.frame_bytes_max);
+    let frames = Frames::new(reader, &lane, &shared.budget, limits.frame_bytes_max);
     let mut writing = pin!(Answers::new(writer, &lane, &connection.metrics).write_all());
     let mut expired = pin!(lane.expired());
     let end = {
         // The reader goes first: what it adds leaves in the same turn.
-        let reading = pin!(read(shared, connection, &lane, frames));
+        let reading = pin!(read(connection, &lane, frames));
         tokio::select! { biased;
             end = reading => end,
             finished = &mut writing => End::Finished(finished),
@@ -82,13 +82,13 @@ async fn run(shared: &Shared, connection: &Arc<Connection>, stream: &mut TcpStre
 }
 
 /// Reads and handles requests until there is a reason to stop.
-async fn read(shared: &Shared, connection: &Arc<Connection>, lane: &Lane<'_>, mut frames: Frames<'_>) -> End {
+async fn read(connection: &Arc<Connection>, lane: &Lane<'_>, mut frames: Frames<'_>) -> End {
     loop {
         let announced = match frames.announced().await {
             Ok(announced) => announced,
             Err(broken) => return End::Broken(broken),
         };
-        if let Err(end) = request(shared, connection, lane, &mut frames, announced).await {
+        if let Err(end) = request(connection, lane, &mut frames, announced).await {
             return end;
         }
         // Many small frames may be in the buffer: let others have this thread now and then.
@@ -97,15 +97,13 @@ async fn read(shared: &Shared, connection: &Arc<Connection>, lane: &Lane<'_>, mu
 }
 
 async fn request(
-    shared: &Shared,
     connection: &Arc<Connection>,
     lane: &Lane<'_>,
     frames: &mut Frames<'_>,
     announced: Announced,
 ) -> Result<(), End> {
     lane.enter(announced.size).await;
-    let charge = shared.budget.charge(announced.size, announced.is_produce()).await;
-    let frame = frames.frame(announced).await.map_err(End::Broken)?;
+    let (frame, charge) = frames.frame(announced).await.map_err(End::Broken)?;
     match api::dispatch(connection, frame, Instant::now()) {
         Ok(Dispatched { place, reply }) => {
             let (request_bytes, handled) = (announced.size, Instant::now());

@@ -2,7 +2,7 @@
 //!
 //! One task per connection holds a read loop and a write loop, joined by a *lane*: a queue of replies in the order of
 //! their requests. What a client may have under way (requests, their bytes, answers it has not read) is bounded by the
-//! lane; what all of them may have by a *budget*, charged before a request's body is read. At a bound a connection is not
+//! lane; what all of them may have by a *budget*, charged before requests are read. At a bound a connection is not
 //! read from, and TCP tells the client; it is never an error.
 //!
 //! ```text

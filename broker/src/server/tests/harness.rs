@@ -147,6 +147,17 @@ impl Running {
         Client { stream: TcpStream::connect(self.address).await.unwrap() }
     }
 
+    /// Waits until no request is charged for.
+    pub(super) async fn is_drained(&self) {
+        let charged = &self.broker.metrics.connections.queued_bytes;
+        within(async {
+            while charged.get() != 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// How many connections ended for a reason.
     pub(super) fn closed(&self, reason: &str) -> u64 {
         let line = format!("millpond_connections_closed_total{{reason=\"{reason}\"}} ");

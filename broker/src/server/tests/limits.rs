@@ -67,7 +67,7 @@ async fn producers_wait_for_the_common_budget_and_others_do_not() {
         Gate::named(name).opened.notify_one();
         client.is_answered(0).await;
     }
-    assert_eq!(running.broker.metrics.connections.queued_bytes.get(), 0);
+    running.is_drained().await;
 }
 
 #[tokio::test]
@@ -80,4 +80,43 @@ async fn a_request_within_the_limit_may_be_larger_than_every_buffer() {
         client.is_answered(at).await;
     }
     assert_eq!(events("large ").len(), 7);
+}
+
+#[tokio::test]
+async fn lengths_that_are_only_claimed_hold_nobody_back() {
+    let running = start(Limits { queued_bytes_max: 1 << 20, queued_bytes_reserve: 1, ..Limits::default() });
+    // Ten clients claim 50 MiB each and send the head.
+    let mut claiming = Vec::new();
+    for _ in 0..10 {
+        let mut client = running.connect().await;
+        client.send(&produce(0, "claims", 0, 50 << 20)[..100]).await;
+        claiming.push(client);
+    }
+    let mut honest = running.connect().await;
+    for at in 0..5 {
+        honest.send(&produce(at, "honest", 0, 100_000)).await;
+        honest.quick_heartbeat(at, "honest-beat").await;
+        honest.is_answered(at).await;
+    }
+    assert_eq!(events("honest ").len(), 5);
+}
+
+#[tokio::test]
+async fn large_requests_that_are_half_here_do_not_wait_for_each_other() {
+    let running = start(Limits { queued_bytes_max: 1 << 20, ..Limits::default() });
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = running.connect().await;
+        clients.push(tokio::spawn(async move {
+            // All of them together are twelve times the budget.
+            client.send(&produce(0, "halves", 0, 3 << 20)).await;
+            client.quick_heartbeat(1, "halves-beat").await;
+            client.is_answered(1).await;
+        }));
+    }
+    for client in clients {
+        within(client).await.unwrap();
+    }
+    assert_eq!(events("halves ").len(), 4);
+    running.is_drained().await;
 }
