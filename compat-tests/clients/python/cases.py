@@ -4,7 +4,7 @@ A case is a function with `@case`. It takes one argument, the bootstrap address,
 random names and may run beside any other case. It waits only for things that happen, each wait with a limit.
 """
 
-import functools
+import threading
 import time
 import uuid
 
@@ -33,9 +33,18 @@ def fresh(kind):
     return f"py-{kind}-{uuid.uuid4().hex[:12]}"
 
 
-@functools.cache
+ADMINS, ADMINS_LOCK = {}, threading.Lock()
+
+
 def admin(address):
     """One for all cases: calls are independent, and a client that is dropped takes its open calls with it."""
+    with ADMINS_LOCK:
+        if address not in ADMINS:
+            ADMINS[address] = new_admin(address)
+        return ADMINS[address]
+
+
+def new_admin(address):
     return AdminClient({"bootstrap.servers": address})
 
 
