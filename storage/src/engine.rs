@@ -17,7 +17,7 @@ use crate::maintenance;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::space::Space;
-use crate::state::{Change, Cluster, Fact, Index, Numbers, TimelineInfo, Txn, Volume, VolumeId};
+use crate::state::{Change, Cluster, Fact, Index, Numbers, State, TimelineInfo, Txn, Volume, VolumeId};
 use crate::stats::Stats;
 use crate::timeline::{TailCache, Timeline, lock};
 use crate::units::TimelineId;
@@ -153,7 +153,7 @@ impl Engine {
 
     /// The 16 bytes that name this data directory for ever.
     pub fn cluster_id(&self) -> [u8; 16] {
-        self.system.state(|state| state.cluster()).unwrap_or_default()
+        self.system.state(State::cluster).unwrap_or_default()
     }
 
     /// One round of what the maintenance thread does: checkpoints, sealing, retention, collection. For engines opened without that thread.
@@ -201,7 +201,7 @@ impl Engine {
         for info in infos {
             let timeline = Timeline::open(&self.shared, &self.system, &info)?;
             if timeline.0.may_have_lost && timeline.damage().is_none() {
-                self.renew_epoch(&timeline, info)?;
+                self.renew_epoch(&timeline, &info)?;
             }
             self.add(timeline);
         }
@@ -209,7 +209,8 @@ impl Engine {
     }
 
     /// Clients may have read what a crash took away: what they know of the end is worth nothing, and a new leader epoch tells them.
-    fn renew_epoch(&self, timeline: &Timeline, info: TimelineInfo) -> Result<()> {
+    fn renew_epoch(&self, timeline: &Timeline, info: &TimelineInfo) -> Result<()> {
+        let info = info.clone();
         let epoch = self.transact(move |txn| {
             let epoch = txn.take(Numbers::LeaderEpoch, 1).and_then(|epoch| i32::try_from(epoch).ok())?;
             txn.put(Fact::Timeline(Change::Put(TimelineInfo { leader_epoch: epoch, ..info })));

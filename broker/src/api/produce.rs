@@ -49,7 +49,7 @@ impl Api for Produce {
         }
         let waiting = work.submit(ack);
         if acks == 0 {
-            return Answer::outcome_later(async move { quiet(waiting.all().await) });
+            return Answer::outcome_later(async move { quiet(&waiting.all().await) });
         }
         if ack == Ack::Written {
             return Answer::later(waiting.all());
@@ -61,12 +61,12 @@ impl Api for Produce {
 }
 
 /// `acks=0` is never answered; an error ends the connection, which is all that the client can notice.
-fn quiet(response: ProduceResponse) -> Outcome<ProduceResponse> {
+fn quiet(response: &ProduceResponse) -> Outcome<ProduceResponse> {
     let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-    match partitions.any(|partition| partition.error_code != error::NONE) {
-        false => Outcome::Silent,
-        true => Outcome::Close("a batch with acks=0 was refused"),
+    if partitions.any(|partition| partition.error_code != error::NONE) {
+        return Outcome::Close("a batch with acks=0 was refused");
     }
+    Outcome::Silent
 }
 
 /// A request while it is taken apart: the response with what is known, and what goes to the writers.

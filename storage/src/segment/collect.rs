@@ -90,8 +90,8 @@ pub(super) fn hide_stretches(inner: &Inner, file: &File) {
 /// Takes the name of a file that no edit names any more.
 pub(super) fn unlink(inner: &Inner, file: &File) -> Result<()> {
     for path in file.paths() {
-        if inner.shared.disk.exists(&path)? {
-            inner.shared.disk.remove(&path)?;
+        if inner.shared.disk.exists(path)? {
+            inner.shared.disk.remove(path)?;
         }
     }
     inner.shared.disk.fail_point("collect.after_unlink")?;

@@ -243,9 +243,11 @@ impl Inner {
                 }
                 continue;
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| match lock(&self.core).as_mut() {
-                Some(core) => core.process(self, items),
-                None => tracing::error!("a damaged timeline was given something to write"),
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                // A damaged timeline has none, and takes nothing in.
+                if let Some(core) = lock(&self.core).as_mut() {
+                    core.process(self, items);
+                }
             }));
             if outcome.is_err() {
                 // What it had decided is in doubt; the log is not: the next start takes it from there.

@@ -151,7 +151,7 @@ fn newest_checkpoint(
 }
 
 fn start_at(checkpoint: &Checkpoint) -> Option<Start> {
-    (checkpoint.lsn > Lsn::ZERO).then(|| Start {
+    (checkpoint.lsn > Lsn::ZERO).then_some(Start {
         log: checkpoint.tail.first_lsn,
         position: checkpoint.tail.position,
         lsn: checkpoint.lsn,

@@ -190,11 +190,11 @@ impl Partition {
     }
 
     /// Calls `wake` once, soon after the high watermark has passed `offset` (at once if it has) or the partition is gone.
-    pub fn wait(self: &Arc<Self>, offset: i64, wake: Wake) -> Waiter {
+    pub fn wait(self: &Arc<Self>, offset: i64, wake: &Wake) -> Waiter {
         let mut waiting = lock(&self.waiting);
         let id = waiting.next;
         waiting.next += 1;
-        waiting.wakes.push((id, offset, Arc::clone(&wake)));
+        waiting.wakes.push((id, offset, Arc::clone(wake)));
         self.has_waiters.store(true, Ordering::SeqCst);
         drop(waiting);
         // The watermark may have moved between the caller's look and the registration: whoever registers looks again.
@@ -430,7 +430,7 @@ mod tests {
     fn a_waiter_is_called_once_when_its_offset_is_readable() {
         let partition = partition();
         let (calls, wake) = counter();
-        let _waiter = partition.wait(1, wake);
+        let _waiter = partition.wait(1, &wake);
         partition.set_log_end(3);
         partition.publish(1);
         partition.wake_visible();
@@ -447,10 +447,10 @@ mod tests {
         partition.set_log_end(1);
         partition.publish(1);
         let (calls, wake) = counter();
-        let _late = partition.wait(0, wake);
+        let _late = partition.wait(0, &wake);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
         let (dropped, wake) = counter();
-        drop(partition.wait(1, wake));
+        drop(partition.wait(1, &wake));
         partition.set_log_end(2);
         partition.publish(2);
         partition.wake_visible();
@@ -461,7 +461,7 @@ mod tests {
     fn deletion_wakes_every_waiter() {
         let partition = partition();
         let (calls, wake) = counter();
-        let _waiter = partition.wait(1_000, wake);
+        let _waiter = partition.wait(1_000, &wake);
         partition.retire(Lsn(9));
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }

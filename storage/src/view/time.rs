@@ -10,7 +10,7 @@ use super::{Bounds, View};
 use crate::batch::Batch;
 use crate::disk::File;
 use crate::error::Result;
-use crate::timeline::{Entry, Partition};
+use crate::timeline::{Entry, Partition, Pieces};
 
 /// A record found by time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,29 +134,28 @@ fn greatest_between(entries: &[Entry], from: i64, to: i64) -> i64 {
 
 /// The first entry that ends behind `from` and reaches `time`.
 fn candidate(partition: &Partition, from: i64, time: i64) -> Result<Option<Candidate>> {
-    let stretch = {
-        let pieces = partition.pieces();
-        let first = pieces.sealed.partition_point(|stretch| stretch.end_offset <= from);
-        match pieces.sealed[first..].iter().find(|stretch| stretch.max_timestamp >= time) {
-            Some(stretch) => stretch.clone(),
-            None => {
-                let chunks = pieces.tail.iter().filter(|chunk| chunk.end_offset > from);
-                let found = chunks.filter_map(|chunk| {
-                    let at = first_reaching(&chunk.entries, from, time)?;
-                    Some(in_list(Arc::clone(&chunk.log.file), &chunk.entries, at, chunk.end_offset))
-                });
-                return Ok({
-                    let mut found = found;
-                    found.next()
-                });
-            }
+    let mut from = from;
+    loop {
+        let stretch = {
+            let pieces = partition.pieces();
+            let first = pieces.sealed.partition_point(|stretch| stretch.end_offset <= from);
+            let sealed = pieces.sealed[first..].iter().find(|stretch| stretch.max_timestamp >= time);
+            let Some(stretch) = sealed else { return Ok(in_tail(&pieces, from, time)) };
+            stretch.clone()
+        };
+        let entries = stretch.entries()?;
+        if let Some(at) = first_reaching(&entries, from, time) {
+            return Ok(Some(in_list(stretch.file(), &entries, at, stretch.end_offset)));
         }
-    };
-    let entries = stretch.entries()?;
-    match first_reaching(&entries, from, time) {
-        Some(at) => Ok(Some(in_list(stretch.file(), &entries, at, stretch.end_offset))),
-        None => candidate(partition, stretch.end_offset, time),
+        from = stretch.end_offset;
     }
+}
+
+fn in_tail(pieces: &Pieces, from: i64, time: i64) -> Option<Candidate> {
+    pieces.tail.iter().filter(|chunk| chunk.end_offset > from).find_map(|chunk| {
+        let at = first_reaching(&chunk.entries, from, time)?;
+        Some(in_list(Arc::clone(&chunk.log.file), &chunk.entries, at, chunk.end_offset))
+    })
 }
 
 fn in_list(file: Arc<dyn File>, entries: &[Entry], at: usize, end: i64) -> Candidate {

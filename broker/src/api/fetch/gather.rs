@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millpond_storage::{Error as StorageError, Fetched, Partition, Read, Waiter};
+use millpond_storage::{Error as StorageError, Fetched, Partition, Read, Waiter, Wake};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -78,10 +78,11 @@ async fn await_appended(targets: &[Target], found: &[Gathered]) -> bool {
 
 /// Has `notify` told when a partition has more than was found.
 fn wait_for_more(targets: &[Target], found: &[Gathered], notify: &Arc<Notify>) -> Vec<Waiter> {
+    let notify = Arc::clone(notify);
+    let wake: Wake = Arc::new(move || notify.notify_one());
     let with_marks = targets.iter().zip(found).filter_map(|(target, gathered)| {
         let (_, partition) = target.found.as_ref()?;
-        let notify = Arc::clone(notify);
-        Some(partition.wait(gathered.marks.high_watermark, Arc::new(move || notify.notify_one())))
+        Some(partition.wait(gathered.marks.high_watermark, &wake))
     });
     with_marks.collect()
 }
@@ -132,13 +133,12 @@ async fn read_one(
             None => return Ok(Gathered { diverging: Some((-1, -1)), ..Gathered::of(partition, Fetched::default()) }),
         }
     }
-    let fetched = match view.read_now(partition, &read) {
-        Some(fetched) => fetched,
-        None => {
-            let (done, fetched) = completion::pair();
-            view.read(partition, read, done);
-            fetched.await.ok_or(ErrorCode::UnknownServerError)?
-        }
+    let fetched = if let Some(fetched) = view.read_now(partition, &read) {
+        fetched
+    } else {
+        let (done, fetched) = completion::pair();
+        view.read(partition, read, done);
+        fetched.await.ok_or(ErrorCode::UnknownServerError)?
     };
     let fetched = fetched.map_err(|why| fetch_code(&why))?;
     Ok(Gathered::of(partition, fetched))

@@ -25,7 +25,7 @@ const FINAL_EPOCH: i32 = -1;
 /// Epoch of a request that begins a session.
 const INITIAL_EPOCH: i32 = 0;
 /// A session idle for this long may be evicted (`min.incremental.fetch.session.eviction.ms`).
-const EVICTED_AFTER: Duration = Duration::from_secs(120);
+const EVICTED_AFTER: Duration = Duration::from_mins(2);
 
 /// How a client names a topic.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -207,9 +207,9 @@ impl Session {
             // An error is told again and again, until it is over.
             entry.told = Some(marks).filter(|marks| !marks.is_error());
             if gathered.bytes > 0 {
-                with_data.push(entry)
+                with_data.push(entry);
             } else {
-                kept.entries.push(entry)
+                kept.entries.push(entry);
             }
             if is_news || !is_incremental {
                 told.push((target, gathered));
