@@ -8,10 +8,12 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `batch` | a batch, from its first record to its acknowledgement |
 //! | `queues` | what waits, per partition; when a batch may go, and what an answer does to it |
 //! | `sender` | the task that moves batches and answers between the queues and the connections |
 //! | `partitioner` | the partition of a key |
 
+mod batch;
 mod partitioner;
 mod queues;
 mod sender;

@@ -14,13 +14,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use millpond_storage::batch::{BatchBuilder, BuildError, NewRecord};
+use millpond_storage::batch::NewRecord;
 use tokio::time::Instant;
 
 use super::super::backoff::Backoff;
 use super::super::cluster::TopicInfo;
 use super::super::error::{ClientError, ErrorCode, Result};
+use super::batch::{Batch, Filling, Place, Ready, payload_bytes};
 use super::partitioner::partition_of;
 use super::{Acks, Delivery, ProducerOptions, ProducerTopic};
 
@@ -33,27 +33,6 @@ pub(super) enum Admission {
     NewWork,
     /// There is no room now.
     Full,
-}
-
-/// A batch on its way or about to be.
-#[derive(Debug, Clone)]
-pub(super) struct Batch {
-    /// The partition's place in the queues.
-    pub(super) queue: usize,
-    /// The topic's name.
-    pub(super) topic: Arc<str>,
-    /// The partition.
-    pub(super) partition: i32,
-    /// Its bytes as they go over the wire.
-    pub(super) bytes: Bytes,
-    /// Grows from batch to batch of a partition.
-    order: u64,
-    records: u32,
-    payload_bytes: u64,
-    /// Bytes that it takes of the buffer.
-    charged: usize,
-    due: Instant,
-    deadline: Instant,
 }
 
 /// What a broker said to a batch.
@@ -75,7 +54,7 @@ pub(super) struct Queues {
     producer: Option<(i64, i16)>,
     in_flight_max: usize,
     partitions: Vec<Queue>,
-    /// The partition, from `ProducerTopic::first`, that takes records without a key, until its batch is full.
+    /// By `ProducerTopic::first`: the partition that takes records without a key now.
     sticky: BTreeMap<usize, usize>,
     buffered_bytes: usize,
     outstanding: u64,
@@ -110,16 +89,6 @@ struct Retry {
     backoff: Backoff,
 }
 
-/// A batch that takes records.
-#[derive(Debug)]
-struct Filling {
-    builder: BatchBuilder,
-    payload_bytes: u64,
-    charged: usize,
-    due: Instant,
-    since: Instant,
-}
-
 /// What to do next.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -127,46 +96,6 @@ pub(super) enum Next {
     Send { leader: i32, ready: Ready },
     /// Nothing, before something happens or the moment comes. These topics have something for partitions without leader.
     Wait { until: Option<Instant>, leaderless: BTreeSet<Arc<str>> },
-}
-
-/// A batch that may go: one that went before, or a new one, numbered but not yet encoded.
-#[derive(Debug)]
-pub(super) enum Ready {
-    Again(Batch),
-    New(Box<Numbered>),
-}
-
-/// A full batch with its place in the order.
-#[derive(Debug)]
-pub(super) struct Numbered {
-    filling: Filling,
-    /// All of the batch but its bytes.
-    batch: Batch,
-}
-
-impl Ready {
-    /// The batch, its bytes perhaps still missing.
-    fn batch(&self) -> &Batch {
-        match self {
-            Self::Again(batch) => batch,
-            Self::New(numbered) => &numbered.batch,
-        }
-    }
-
-    /// The batch with its bytes. Takes a checksum and perhaps compresses: not under the lock of the queues.
-    pub(super) fn encode(self) -> Result<Batch> {
-        match self {
-            Self::Again(batch) => Ok(batch),
-            Self::New(numbered) => {
-                let bytes = numbered.filling.builder.build().map_err(|error| encode_error("a batch", &error))?;
-                Ok(Batch { bytes: bytes.into(), ..numbered.batch })
-            }
-        }
-    }
-}
-
-fn encode_error(what: &'static str, error: &BuildError) -> ClientError {
-    ClientError::Encode { what, reason: error.to_string() }
 }
 
 /// When a queue has something to send.
@@ -230,32 +159,38 @@ impl Queues {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let payload = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        let payload = payload_bytes(record);
         // A record that is larger than the buffer still goes, alone.
         if self.buffered_bytes > 0 && self.buffered_bytes + payload > self.options.buffer_bytes_max {
             return Ok(Admission::Full);
         }
         let queue = self.place(topic, partition, record)?;
-        let (admission, charged) = self.partitions[queue].append(record, payload, due, &self.options)?;
+        let (admission, charged) = self.partitions[queue].append(record, due, &self.options)?;
         self.buffered_bytes += charged;
         self.outstanding += 1;
-        if admission == Admission::NewWork && record.key.is_none() && self.partitions[queue].open.is_none() {
-            self.sticky.insert(topic.first, queue + 1 - topic.first);
-        }
         Ok(admission)
     }
 
     /// The queue for a record.
-    fn place(&self, topic: &ProducerTopic, partition: Option<i32>, record: &NewRecord<'_>) -> Result<usize> {
+    fn place(&mut self, topic: &ProducerTopic, partition: Option<i32>, record: &NewRecord<'_>) -> Result<usize> {
         let within = match (partition, record.key) {
             (Some(partition), _) => usize::try_from(partition)
                 .ok()
                 .filter(|index| *index < topic.partitions)
                 .ok_or_else(|| ClientError::UnknownPartition { topic: topic.name.to_string(), partition })?,
             (None, Some(key)) => partition_of(key, topic.partitions),
-            (None, None) => self.sticky.get(&topic.first).map_or(0, |sticky| sticky % topic.partitions),
+            (None, None) => self.stick(topic),
         };
         Ok(topic.first + within)
+    }
+
+    /// The partition for a record without a key: one stays until its batch is gone, so that batches fill.
+    fn stick(&mut self, topic: &ProducerTopic) -> usize {
+        let sticky = self.sticky.entry(topic.first).or_insert(0);
+        if self.partitions.get(topic.first + *sticky).is_none_or(|queue| queue.open.is_none()) {
+            *sticky = (*sticky + 1) % topic.partitions.max(1);
+        }
+        *sticky
     }
 
     /// The next batch that may go. `takes` is asked with a queue, its leader, and about how many bytes the batch has.
@@ -377,27 +312,28 @@ impl Queue {
     fn append(
         &mut self,
         record: &NewRecord<'_>,
-        payload: usize,
         due: Instant,
         options: &ProducerOptions,
     ) -> Result<(Admission, usize)> {
-        let fits = |open: &Filling| open.builder.plain_bytes() + payload < options.batch_bytes;
+        let fits = |open: &Filling| open.bytes() + payload_bytes(record) < options.batch_bytes;
         if self.open.as_ref().is_some_and(|open| !fits(open)) {
             self.full.extend(self.open.take());
         }
-        let is_new = self.open.is_none();
-        let open = self.open.get_or_insert_with(|| Filling::new(due, options));
-        let before = open.charged;
-        open.builder.append(record).map_err(|error| encode_error("a record", &error))?;
-        open.payload_bytes += payload as u64;
-        open.charged = open.builder.plain_bytes();
-        let charged = open.charged - before;
-        let is_full = open.charged >= options.batch_bytes;
+        let (before, bytes) = match &mut self.open {
+            Some(open) => {
+                let before = open.bytes();
+                open.push(record)?;
+                (before, open.bytes())
+            }
+            None => (0, self.open.insert(Filling::begin(record, due, options)?).bytes()),
+        };
+        let is_full = bytes >= options.batch_bytes;
         if is_full {
             self.full.extend(self.open.take());
         }
         // The sender hears of a first record (to set its clock) and of a full batch (to send it).
-        Ok((if is_new || is_full { Admission::NewWork } else { Admission::Taken }, charged))
+        let admission = if before == 0 || is_full { Admission::NewWork } else { Admission::Taken };
+        Ok((admission, bytes - before))
     }
 
     fn readiness(&self, now: Instant, in_flight_max: usize, flushing: bool, linger: Duration) -> Readiness {
@@ -421,7 +357,7 @@ impl Queue {
 
     /// About how many bytes the next batch has.
     fn next_bytes(&self) -> usize {
-        let waiting = || self.full.front().or(self.open.as_ref()).map(|filling| filling.charged);
+        let waiting = || self.full.front().or(self.open.as_ref()).map(Filling::bytes);
         self.resend.values().next().map(|batch| batch.bytes.len()).or_else(waiting).unwrap_or(0)
     }
 
@@ -436,26 +372,14 @@ impl Queue {
     }
 
     fn number_next(&mut self, queue: usize, producer: Option<(i64, i16)>, delivery_timeout: Duration) -> Option<Ready> {
-        let mut filling = self.full.pop_front().or_else(|| self.open.take())?;
-        let records = filling.builder.record_count();
-        if let Some((id, epoch)) = producer {
-            filling.builder = filling.builder.producer(id, epoch, self.next_sequence);
-        }
-        self.next_sequence = sequence_after(self.next_sequence, records);
+        let filling = self.full.pop_front().or_else(|| self.open.take())?;
         self.next_order += 1;
-        let batch = Batch {
-            queue,
-            topic: Arc::clone(&self.topic),
-            partition: self.partition,
-            bytes: Bytes::new(),
-            order: self.next_order,
-            records,
-            payload_bytes: filling.payload_bytes,
-            charged: filling.charged,
-            due: filling.due,
-            deadline: filling.since + delivery_timeout,
-        };
-        Some(Ready::New(Box::new(Numbered { filling, batch })))
+        let (topic, partition, order) = (&self.topic, self.partition, self.next_order);
+        let place = Place { queue, topic, partition, order, delivery_timeout };
+        let sequence = self.next_sequence;
+        let (ready, records) = filling.number(&place, producer.map(|(id, epoch)| (id, epoch, sequence)));
+        self.next_sequence = sequence_after(sequence, records);
+        Some(ready)
     }
 
     fn retry_later(&mut self, batch: Batch, now: Instant) {
@@ -474,27 +398,6 @@ impl Queue {
         }
         let reason = trouble.map_or_else(|| "the broker is too slow".to_owned(), ToString::to_string);
         Err(ClientError::Undeliverable { topic: self.topic.to_string(), partition: self.partition, after, reason })
-    }
-}
-
-impl Filling {
-    fn new(due: Instant, options: &ProducerOptions) -> Self {
-        let builder = BatchBuilder::new().codec(options.compression);
-        Self { builder, payload_bytes: 0, charged: 0, due, since: Instant::now() }
-    }
-}
-
-impl Batch {
-    fn delivered(&self, base_offset: i64, acknowledged: Instant) -> Delivery {
-        Delivery {
-            topic: Arc::clone(&self.topic),
-            partition: self.partition,
-            base_offset,
-            records: self.records,
-            payload_bytes: self.payload_bytes,
-            due: self.due,
-            acknowledged,
-        }
     }
 }
 

@@ -18,7 +18,8 @@ use super::super::backoff::Backoff;
 use super::super::cluster::{Client, TopicInfo, topic_name};
 use super::super::connection::{Answer, Connection, Written};
 use super::super::error::{ClientError, ErrorCode, Result};
-use super::queues::{Batch, Next, Verdict};
+use super::batch::Batch;
+use super::queues::{Next, Verdict};
 use super::{Acks, Delivery, ProducerOptions, Shared};
 
 /// How long the broker may wait for replicas before it gives up on a request.
