@@ -24,7 +24,7 @@ fn a_stable_group_is_shown_with_its_members() {
         assert_eq!((group.error_code, group.group_state.as_str()), (NONE, "Stable"), "v{version}");
         assert_eq!((group.protocol_type.as_str(), group.protocol_data.as_str()), ("consumer", "range"));
         let shown = &group.members[0];
-        assert_eq!(shown.member_id, member.member_id);
+        assert_eq!(shown.member_id, member.id);
         assert_eq!((shown.client_id.as_str(), shown.client_host.as_str()), ("compat-tests", "/127.0.0.1"));
         assert_eq!(shown.member_metadata, subscription("topic-of-the-group"));
         assert_eq!(&shown.member_assignment[..], b"assigned");

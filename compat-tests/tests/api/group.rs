@@ -13,45 +13,45 @@ use millpond_compat_tests::requests::text;
 use millpond_compat_tests::server::{Builder, Server};
 use millpond_compat_tests::wire::Wire;
 
-pub const NONE: i16 = 0;
-pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
-pub const OFFSET_METADATA_TOO_LARGE: i16 = 12;
-pub const ILLEGAL_GENERATION: i16 = 22;
-pub const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
-pub const INVALID_GROUP_ID: i16 = 24;
-pub const UNKNOWN_MEMBER_ID: i16 = 25;
-pub const INVALID_SESSION_TIMEOUT: i16 = 26;
-pub const REBALANCE_IN_PROGRESS: i16 = 27;
-pub const INVALID_REQUEST: i16 = 42;
-pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
-pub const NON_EMPTY_GROUP: i16 = 68;
-pub const GROUP_ID_NOT_FOUND: i16 = 69;
-pub const MEMBER_ID_REQUIRED: i16 = 79;
-pub const GROUP_MAX_SIZE_REACHED: i16 = 81;
-pub const FENCED_INSTANCE_ID: i16 = 82;
-pub const GROUP_SUBSCRIBED_TO_TOPIC: i16 = 86;
+pub(crate) const NONE: i16 = 0;
+pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+pub(crate) const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+pub(crate) const ILLEGAL_GENERATION: i16 = 22;
+pub(crate) const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
+pub(crate) const INVALID_GROUP_ID: i16 = 24;
+pub(crate) const UNKNOWN_MEMBER_ID: i16 = 25;
+pub(crate) const INVALID_SESSION_TIMEOUT: i16 = 26;
+pub(crate) const REBALANCE_IN_PROGRESS: i16 = 27;
+pub(crate) const INVALID_REQUEST: i16 = 42;
+pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+pub(crate) const NON_EMPTY_GROUP: i16 = 68;
+pub(crate) const GROUP_ID_NOT_FOUND: i16 = 69;
+pub(crate) const MEMBER_ID_REQUIRED: i16 = 79;
+pub(crate) const GROUP_MAX_SIZE_REACHED: i16 = 81;
+pub(crate) const FENCED_INSTANCE_ID: i16 = 82;
+pub(crate) const GROUP_SUBSCRIBED_TO_TOPIC: i16 = 86;
 
 /// A broker whose groups do not wait for more members than there are.
-pub fn start() -> Server {
+pub(crate) fn start() -> Server {
     builder().start()
 }
 
-pub fn builder() -> Builder {
+pub(crate) fn builder() -> Builder {
     Server::builder().set("groups.initial_rebalance_delay_ms", "0")
 }
 
-pub fn id(group: &str) -> GroupId {
+pub(crate) fn id(group: &str) -> GroupId {
     GroupId(text(group))
 }
 
 /// A consumer's subscription to one topic.
-pub fn subscription(topic: &str) -> Bytes {
+pub(crate) fn subscription(topic: &str) -> Bytes {
     let length = u8::try_from(topic.len()).expect("topics of tests have short names");
     [&[0, 0, 0, 0, 0, 1, 0, length], topic.as_bytes(), &[0xff, 0xff, 0xff, 0xff]].concat().into()
 }
 
 /// A request of a consumer of the topic `topic-of-the-group`, for any version.
-pub fn join_request(version: i16, group: &str, member_id: &str) -> JoinGroupRequest {
+pub(crate) fn join_request(version: i16, group: &str, member_id: &str) -> JoinGroupRequest {
     let protocol =
         JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription("topic-of-the-group"));
     let request = JoinGroupRequest::default()
@@ -64,7 +64,7 @@ pub fn join_request(version: i16, group: &str, member_id: &str) -> JoinGroupRequ
 }
 
 /// Joins, by the way of the version: with an id given first, or at once.
-pub fn join(wire: &mut Wire, version: i16, group: &str) -> JoinGroupResponse {
+pub(crate) fn join(wire: &mut Wire, version: i16, group: &str) -> JoinGroupResponse {
     let answer = wire.call(version, &join_request(version, group, ""));
     if version < 4 {
         return answer;
@@ -75,7 +75,7 @@ pub fn join(wire: &mut Wire, version: i16, group: &str) -> JoinGroupResponse {
 }
 
 /// `SyncGroup` of a leader that is alone: it assigns `assigned` to itself.
-pub fn sync_request(version: i16, group: &str, joined: &JoinGroupResponse) -> SyncGroupRequest {
+pub(crate) fn sync_request(version: i16, group: &str, joined: &JoinGroupResponse) -> SyncGroupRequest {
     let assignment = SyncGroupRequestAssignment::default()
         .with_member_id(joined.member_id.clone())
         .with_assignment(Bytes::from_static(b"assigned"));
@@ -92,39 +92,38 @@ pub fn sync_request(version: i16, group: &str, joined: &JoinGroupResponse) -> Sy
 
 /// A member at work, alone in its group or not.
 #[derive(Debug)]
-pub struct Member {
-    pub wire: Wire,
-    pub group: String,
-    pub member_id: StrBytes,
-    pub generation: i32,
+pub(crate) struct Member {
+    pub(crate) wire: Wire,
+    pub(crate) group: String,
+    pub(crate) id: StrBytes,
+    pub(crate) generation: i32,
 }
 
 impl Member {
     /// The only member of a group.
-    pub fn alone(server: &Server, group: &str) -> Self {
+    pub(crate) fn alone(server: &Server, group: &str) -> Self {
         let mut wire = server.wire();
         let joined = join(&mut wire, 9, group);
         assert_eq!(joined.error_code, NONE);
         let synced: SyncGroupResponse = wire.call(5, &sync_request(5, group, &joined));
         assert_eq!((synced.error_code, &synced.assignment[..]), (NONE, &b"assigned"[..]));
-        let (member_id, generation) = (joined.member_id, joined.generation_id);
-        Self { wire, group: group.to_owned(), member_id, generation }
+        Self { wire, group: group.to_owned(), id: joined.member_id, generation: joined.generation_id }
     }
 
-    pub fn heartbeat_request(&self) -> HeartbeatRequest {
+    pub(crate) fn heartbeat_request(&self) -> HeartbeatRequest {
         HeartbeatRequest::default()
             .with_group_id(id(&self.group))
-            .with_member_id(self.member_id.clone())
+            .with_member_id(self.id.clone())
             .with_generation_id(self.generation)
     }
 
-    pub fn heartbeat(&mut self) -> i16 {
+    pub(crate) fn heartbeat(&mut self) -> i16 {
         let request = self.heartbeat_request();
         self.wire.call(4, &request).error_code
     }
 
-    pub fn leave(&mut self) {
-        let member = MemberIdentity::default().with_member_id(self.member_id.clone());
+    pub(crate) fn leave(&mut self) {
+        let member = MemberIdentity::default().with_member_id(self.id.clone());
         let request = LeaveGroupRequest::default().with_group_id(id(&self.group)).with_members(vec![member]);
         let answer = self.wire.call(5, &request);
         assert_eq!((answer.error_code, answer.members[0].error_code), (NONE, NONE));

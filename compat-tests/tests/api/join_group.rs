@@ -85,11 +85,11 @@ fn a_second_member_waits_for_the_first_and_only_the_leader_sees_both() {
     let waiting = second.send(9, &join_request(9, "g", &id));
     while first.heartbeat() == NONE {}
     assert_eq!(first.heartbeat(), REBALANCE_IN_PROGRESS);
-    let answer = first.wire.call(9, &join_request(9, "g", &first.member_id));
+    let answer = first.wire.call(9, &join_request(9, "g", &first.id));
     assert_eq!((answer.error_code, answer.generation_id, answer.members.len()), (NONE, 2, 2));
     let follower = second.receive(waiting);
     assert_eq!((follower.error_code, follower.generation_id, follower.members.len()), (NONE, 2, 0));
-    assert_eq!(follower.leader, first.member_id);
+    assert_eq!(follower.leader, first.id);
 }
 
 #[test]

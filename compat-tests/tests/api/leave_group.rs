@@ -14,7 +14,7 @@ fn one_member_leaves_in_the_old_versions() {
     for version in 0..=2 {
         let mut member = Member::alone(&server, "g");
         let request = |member_id| LeaveGroupRequest::default().with_group_id(id("g")).with_member_id(member_id);
-        let own = request(member.member_id.clone());
+        let own = request(member.id.clone());
         assert_eq!(member.wire.call(version, &request(text("stranger"))).error_code, UNKNOWN_MEMBER_ID, "v{version}");
         assert_eq!(member.wire.call(version, &own).error_code, NONE, "v{version}");
         assert_eq!(member.wire.call(version, &own).error_code, UNKNOWN_MEMBER_ID, "v{version}");

@@ -23,7 +23,7 @@ fn code(wire: &mut Wire, version: i16, request: &OffsetCommitRequest) -> i16 {
 
 fn as_member(member: &Member) -> OffsetCommitRequest {
     commit(&member.group, "t", 0, 7, "by a member")
-        .with_member_id(member.member_id.clone())
+        .with_member_id(member.id.clone())
         .with_generation_id_or_member_epoch(member.generation)
 }
 
@@ -121,7 +121,7 @@ fn members_commit_in_their_generation() {
     let waiting = second.send(9, &join_request(9, "g", &second_id));
     while member.heartbeat() == NONE {}
     assert_eq!(code(&mut member.wire, 9, &good), NONE, "on the way to a rebalance members commit");
-    member.generation = member.wire.call(9, &join_request(9, "g", &member.member_id)).generation_id;
+    member.generation = member.wire.call(9, &join_request(9, "g", &member.id)).generation_id;
     assert_eq!(second.receive(waiting).error_code, NONE);
     let request = as_member(&member);
     assert_eq!(code(&mut member.wire, 9, &request), REBALANCE_IN_PROGRESS, "what it was assigned is not known yet");

@@ -40,7 +40,7 @@ fn errors_are_answered_in_every_version() {
         let names = version >= 5;
         request.with_protocol_type(names.then(|| text("consumer"))).with_protocol_name(names.then(|| text("range")))
     };
-    let own = member.member_id.clone();
+    let own = member.id.clone();
     for version in 0..=5 {
         for (request, error) in [
             (claim(version, "stranger", 1), UNKNOWN_MEMBER_ID),
@@ -75,7 +75,7 @@ fn a_follower_waits_for_the_leader() {
     let follower_id = follower.call(9, &join_request(9, "g", "")).member_id;
     let waiting = follower.send(9, &join_request(9, "g", &follower_id));
     while leader.heartbeat() == NONE {}
-    let led = leader.wire.call(9, &join_request(9, "g", &leader.member_id));
+    let led = leader.wire.call(9, &join_request(9, "g", &leader.id));
     let followed = follower.receive(waiting);
 
     let mut request = sync_request(5, "g", &followed);
