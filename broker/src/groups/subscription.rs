@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 /// The protocol type of consumers; only their metadata is a subscription.
 pub const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
+/// More topics than this are not read: no broker has them, and a request of short names would take many times its size.
+const TOPICS_MAX: usize = 1 << 17;
+
 /// The topics that a subscription names, or none if it is not one.
 pub(super) fn subscribed_topics(metadata: &[u8]) -> Option<BTreeSet<String>> {
     let mut input = Input(metadata);
@@ -21,6 +24,9 @@ pub(super) fn subscribed_topics(metadata: &[u8]) -> Option<BTreeSet<String>> {
     let mut topics = BTreeSet::new();
     for _ in 0..count.max(0) {
         topics.insert(input.string()?);
+        if topics.len() > TOPICS_MAX {
+            return None;
+        }
     }
     Some(topics)
 }
@@ -81,6 +87,14 @@ mod tests {
         for length in 0..bytes.len() - 4 {
             assert_eq!(subscribed_topics(&bytes[..length]), None, "{length} bytes");
         }
+    }
+
+    #[test]
+    fn more_topics_than_can_be_are_not_read() {
+        let names: Vec<String> = (0..=TOPICS_MAX).map(|number| number.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(subscribed_topics(&encode_subscription(&names)), None);
+        assert_eq!(subscribed_topics(&encode_subscription(&names[1..])).map(|topics| topics.len()), Some(TOPICS_MAX));
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! `JoinGroup`: who may be in the next generation.
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::super::GroupError;
 use super::super::request::{JoinRefusal, JoinRequest, Joined, JoinedMember};
 use super::super::spelling::TopicSpelling;
+use super::membership::refuse_join;
 use super::rebalance::JoinTimer;
 use super::{ClassicGroup, Effect, Member, State, Step};
+
+/// Ids that may be given out and not used yet. They cost their group nothing but memory, and a client could ask for ever.
+const PENDING_MAX: usize = 10_000;
 
 impl<J, S> ClassicGroup<J, S> {
     /// Takes in a `JoinGroup`; `waiter` is answered now or when the generation is settled.
@@ -18,7 +22,7 @@ impl<J, S> ClassicGroup<J, S> {
         } else if request.member_id.is_empty() {
             self.join_unnamed(step, request, waiter);
         } else if self.pending_joins.contains_key(&request.member_id) {
-            info!(group = self.group_id, member = request.member_id, state = %self.state, "member joins");
+            debug!(group = self.group_id, member = request.member_id, state = %self.state, "member joins");
             self.add_and_rebalance(step, request, waiter);
         } else {
             self.join_named(step, request, waiter);
@@ -83,6 +87,9 @@ impl<J, S> ClassicGroup<J, S> {
             request.member_id = member_id;
             self.replace_static_member(step, &former_id, request, waiter);
         } else if request.instance_id.is_none() && request.requires_known_member_id {
+            if self.pending_joins.len() >= PENDING_MAX {
+                return refuse_join(step, Some(waiter), GroupError::GroupMaxSizeReached, "");
+            }
             debug!(group = self.group_id, member = member_id, "a new member is to join with the id given");
             let lapses_at = step.after(request.session_timeout);
             self.arm(lapses_at);
@@ -90,7 +97,7 @@ impl<J, S> ClassicGroup<J, S> {
             let refusal = JoinRefusal { error: GroupError::MemberIdRequired, member_id };
             step.effects.push(Effect::Joined(waiter, Err(refusal)));
         } else {
-            info!(group = self.group_id, member = member_id, state = %self.state, "new member joins");
+            debug!(group = self.group_id, member = member_id, state = %self.state, "new member joins");
             let may_pile_up = request.instance_id.is_none();
             request.member_id.clone_from(&member_id);
             self.add_and_rebalance(step, request, waiter);

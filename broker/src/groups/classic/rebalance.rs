@@ -124,7 +124,12 @@ impl<J, S> ClassicGroup<J, S> {
             self.transition(step, State::Empty);
             self.save(step);
         } else {
-            info!(group = self.group_id, generation = self.generation, members = self.members.len(), "members settled");
+            debug!(
+                group = self.group_id,
+                generation = self.generation,
+                members = self.members.len(),
+                "members settled"
+            );
             self.transition(step, State::CompletingRebalance);
             self.answer_joins(step);
         }

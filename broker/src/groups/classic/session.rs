@@ -78,7 +78,7 @@ impl<J, S> ClassicGroup<J, S> {
             }
             leaver.member_id.clone()
         };
-        info!(group = self.group_id, member = member_id, reason = leaver.reason, "member leaves");
+        debug!(group = self.group_id, member = member_id, reason = leaver.reason, "member leaves");
         self.remove_member(step, &member_id, GroupError::UnknownMemberId);
         Ok(())
     }

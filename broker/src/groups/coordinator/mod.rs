@@ -18,7 +18,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::classic::{Aging, ClassicGroup, Effect, Save, SaveVersion, Step};
@@ -295,7 +295,7 @@ impl Coordinator {
             let mut slot = match self.groups.entry(key.clone()) {
                 Entry::Occupied(slot) => slot.into_ref(),
                 Entry::Vacant(place) => {
-                    info!(group = %key, "new group");
+                    debug!(group = %key, "new group");
                     place.insert(Slot::new(ClassicGroup::new(&key.group_id, self.clock.now())))
                 }
             };

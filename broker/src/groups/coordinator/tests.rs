@@ -318,3 +318,42 @@ async fn commits_are_allowed_to_members_and_to_anybody_where_there_are_none() {
     assert!(coordinator.has_overtaken(&key(), generation - 1));
     assert!(!coordinator.has_overtaken(&GroupKey::new(Scope::EVERYTHING, "x"), 3));
 }
+
+/// Saves that end on threads of their own, as a log's do.
+struct Elsewhere;
+
+impl GroupStore for Elsewhere {
+    fn save(&self, _: &GroupKey, _: Option<Bytes>, saved: Saved) {
+        std::thread::spawn(move || saved(true));
+    }
+}
+
+/// One member: joins and syncs until it has an assignment, then leaves; so many times.
+async fn come_and_go(coordinator: Arc<Coordinator>, times: usize) {
+    let mut done = 0;
+    while done < times {
+        let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
+        let member_id = joined.member_id;
+        let mut sync = sync_request(&member_id, joined.generation);
+        sync.assignments = joined.members.into_iter().map(|member| (member.member_id, "all".into())).collect();
+        if let Ok(synced) = coordinator.sync(&key(), sync).await {
+            assert_eq!(synced.assignment, Bytes::from_static(b"all"), "never empty");
+            done += 1;
+        }
+        let leaver = Leaver { member_id, instance_id: None, reason: String::new() };
+        coordinator.leave(&key(), &[leaver]).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn members_on_many_threads_all_get_their_turn() {
+    let settings = GroupSettings { initial_rebalance_delay: Duration::ZERO, ..settings() };
+    let coordinator = Coordinator::new(settings, Box::new(Elsewhere), Box::new(Names));
+    let running = tokio::spawn(Arc::clone(&coordinator).run());
+    let members: Vec<_> = (0..8).map(|_| tokio::spawn(come_and_go(Arc::clone(&coordinator), 25))).collect();
+    for member in members {
+        tokio::time::timeout(Duration::from_mins(1), member).await.expect("nobody waits for ever").unwrap();
+    }
+    assert_eq!(coordinator.describe(&key()).unwrap().state, State::Empty);
+    running.abort();
+}

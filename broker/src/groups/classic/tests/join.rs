@@ -56,6 +56,18 @@ fn an_id_that_is_not_used_in_time_lapses() {
 }
 
 #[test]
+fn ids_are_not_given_out_without_end() {
+    let mut bench = Bench::new();
+    bench.new_id("first");
+    let lapses_at = bench.group.wake_at().unwrap();
+    bench.group.pending_joins.extend((1..10_000).map(|number| (number.to_string(), lapses_at)));
+    let waiter = bench.join(JoinRequest { fresh_id: "more".to_owned(), ..consumer("") });
+    assert_eq!(bench.joined(waiter), refused(GroupError::GroupMaxSizeReached, ""));
+    bench.advance(SESSION);
+    bench.new_id("later");
+}
+
+#[test]
 fn a_pending_member_holds_up_the_rebalance_until_it_joins_or_lapses() {
     let (mut bench, ids) = Bench::stable(&["1"]);
     let late = bench.new_id("2");
