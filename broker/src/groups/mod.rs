@@ -5,9 +5,11 @@
 //! - [`Coordinator`]: the members; runs the machines, gives them time, carries out what they decide.
 //! - [`classic`]: the classic protocol of one group, a state machine without clock or I/O.
 //! - [`record`]: what of a group is written down, in bytes; [`GroupStore`]: where.
+//! - [`assignment`]: what members were assigned, for people.
 //! - [`spelling`], [`subscription`]: the topics that consumers subscribe to, as far as the broker has to know them.
 //! - [`positions`]: what groups commit; a group may consist of nothing else.
 
+pub mod assignment;
 mod batch;
 pub mod classic;
 mod clock;

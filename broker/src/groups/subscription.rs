@@ -32,7 +32,7 @@ pub(super) fn subscribed_topics(metadata: &[u8]) -> Option<BTreeSet<String>> {
 }
 
 /// The rest of the bytes.
-struct Input<'a>(&'a [u8]);
+pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl Input<'_> {
     fn take(&mut self, count: usize) -> Option<&[u8]> {
@@ -41,15 +41,15 @@ impl Input<'_> {
         Some(head)
     }
 
-    fn i16(&mut self) -> Option<i16> {
+    pub(super) fn i16(&mut self) -> Option<i16> {
         self.take(2)?.try_into().ok().map(i16::from_be_bytes)
     }
 
-    fn i32(&mut self) -> Option<i32> {
+    pub(super) fn i32(&mut self) -> Option<i32> {
         self.take(4)?.try_into().ok().map(i32::from_be_bytes)
     }
 
-    fn string(&mut self) -> Option<String> {
+    pub(super) fn string(&mut self) -> Option<String> {
         let length = usize::try_from(self.i16()?).ok()?;
         let bytes = self.take(length)?;
         std::str::from_utf8(bytes).ok().map(str::to_owned)

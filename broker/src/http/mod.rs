@@ -55,6 +55,8 @@ fn router(state: HttpState, guard: Guard) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
+        .route("/v1/groups", get(groups::list))
+        .route("/v1/groups/{id}", get(groups::describe))
         .route("/v1/topics", get(topics::list).post(topics::create))
         .route("/v1/topics/{name}", get(topics::describe).delete(topics::delete))
         .fallback(unknown_path)
@@ -65,7 +67,8 @@ fn router(state: HttpState, guard: Guard) -> Router {
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
-    let detail = format!("there is nothing at {}; /livez, /readyz, /metrics and /v1/topics are here", uri.path());
+    let detail =
+        format!("there is nothing at {}; /livez, /readyz, /metrics, /v1/topics and /v1/groups are here", uri.path());
     Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path", detail)
 }
 
@@ -106,6 +109,10 @@ mod tests {
             let server = Self::start().await;
             server.state.serve(Arc::new(Broker::in_memory(Config::default()).unwrap()));
             server
+        }
+
+        pub(super) fn broker(&self) -> &Broker {
+            self.state.broker().unwrap()
         }
 
         pub(super) fn url(&self, path: &str) -> String {
