@@ -14,7 +14,7 @@ use crate::config::{Config, DiskConfig, Durability};
 use crate::groups::spelling::TopicIdentity;
 use crate::groups::{self, Groups, TopicNames};
 use crate::limits::Limits;
-use crate::metrics::{Metrics, engine_samples};
+use crate::metrics::{Metrics, Sample, engine_samples};
 use crate::numbers::NumberBlocks;
 use crate::topics::{Topics, ids, policy};
 
@@ -63,12 +63,15 @@ impl Broker {
         metrics.scrape_from(move || engine_samples(counted.stats()));
         let topics = Topics::new(Arc::clone(&engine), Arc::clone(&config))?;
         let names = Box::new(SubscribedNames(topics.clone()));
+        let groups = Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names);
+        let (counted_topics, counted_groups) = (topics.clone(), Arc::clone(&groups));
+        metrics.scrape_from(move || contents(&counted_topics, &counted_groups));
         Ok(Self {
             cluster_id: ids::text(&engine.cluster_id()),
             node_id: config.server.node_id,
             limits: config.limits.clone(),
             metrics,
-            groups: Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names),
+            groups,
             topics,
             producer_ids: NumberBlocks::new(engine.system().clone(), Numbers::Producer, PRODUCER_IDS_BLOCK),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions_max),
@@ -83,6 +86,18 @@ impl Broker {
         config.disk = DiskConfig { free_bytes_min: 0, ballast_bytes: 0 };
         Self::open(Arc::new(config), Arc::default(), Arc::new(SimDisk::new()), None)
     }
+}
+
+/// How much there is of what clients make.
+fn contents(topics: &Topics, groups: &Groups) -> Vec<Sample> {
+    let listed = topics.list();
+    let partitions = listed.iter().map(|found| u64::from(found.topic.partitions)).sum();
+    let groups = groups.list(groups::Scope::EVERYTHING).len();
+    vec![
+        Sample::gauge("topics", "Topics that are listed", listed.len() as u64),
+        Sample::gauge("partitions", "Partitions of these topics", partitions),
+        Sample::gauge("groups", "Consumer groups with members or positions", groups as u64),
+    ]
 }
 
 /// What the names in subscriptions mean.
@@ -109,7 +124,7 @@ fn options(config: &Arc<Config>, disk: Arc<dyn Disk>, index_dir: Option<PathBuf>
         checkpoint_bytes: config.log.checkpoint_bytes,
         index_dir,
         index_cache_bytes: config.log.index_cache_bytes,
-        plain_bytes_max: config.log.plain_batch_bytes_max,
+        plain_bytes_max: config.limits.decompressed_bytes_max,
         writer_threads: config.log.writer_threads,
         producer_expiration_ms: millis(config.producers.id_expiration),
         history_ms: millis(config.history.retention),

@@ -118,8 +118,6 @@ pub struct LogConfig {
     pub checkpoint_bytes: u64,
     /// Memory of the index of the state.
     pub index_cache_bytes: u64,
-    /// What the records of one batch may take uncompressed.
-    pub plain_batch_bytes_max: usize,
     /// Threads that write to logs.
     pub writer_threads: usize,
 }
@@ -133,7 +131,6 @@ impl LogConfig {
             tail_cache_bytes: keys.bytes("log.tail_cache_bytes", 0..=TIB),
             checkpoint_bytes: keys.bytes("log.checkpoint_bytes", MIB..=TIB),
             index_cache_bytes: keys.bytes("log.index_cache_bytes", MIB..=TIB),
-            plain_batch_bytes_max: keys.size("log.plain_batch_bytes_max", MIB..=INT_MAX),
             writer_threads: keys.count("log.writer_threads", 1..=64),
         }
     }
