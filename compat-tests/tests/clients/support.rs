@@ -217,11 +217,15 @@ impl Member {
         self.consumer.commit_consumer_state(CommitMode::Sync).expect("a commit");
     }
 
-    /// Polls once. Connection errors are not the member's end: librdkafka goes on by itself.
+    /// Takes what is there, and waits a moment if there is nothing. Connection errors are not the member's end:
+    /// librdkafka goes on by itself.
     fn poll(&mut self) {
-        if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(20)) {
-            let text = text(&message);
-            self.read.push(text);
+        let mut patience = Duration::from_millis(20);
+        while let Some(polled) = self.consumer.poll(patience) {
+            if let Ok(message) = polled {
+                self.read.push(text(&message));
+            }
+            patience = Duration::ZERO;
         }
     }
 }

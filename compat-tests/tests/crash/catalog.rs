@@ -18,6 +18,11 @@ pub(crate) struct Creator {
 }
 
 impl Creator {
+    /// How many topics exist.
+    pub(crate) fn len(&self) -> usize {
+        self.created.len()
+    }
+
     /// Creates topics until the connection breaks.
     pub(crate) fn run(&mut self, address: &str) {
         let error = self.create(address).expect_err("only an error ends it");

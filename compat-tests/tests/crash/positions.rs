@@ -25,6 +25,11 @@ struct Position {
 }
 
 impl Committer {
+    /// How many commits were sent.
+    pub(crate) fn commits(&self) -> i64 {
+        self.next
+    }
+
     /// Commits until the connection breaks.
     pub(crate) fn run(&mut self, address: &str) {
         let error = self.commit(address).expect_err("only an error ends it");

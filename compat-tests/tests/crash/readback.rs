@@ -16,6 +16,11 @@ pub(crate) struct Readback {
 }
 
 impl Readback {
+    /// Records seen so far.
+    pub(crate) fn len(&self) -> usize {
+        self.seen.iter().map(Vec::len).sum()
+    }
+
     /// Reads at the end of every partition until the connection breaks.
     pub(crate) fn follow(&mut self, address: &str) {
         let error = self.read_on(address).expect_err("only an error ends it");
