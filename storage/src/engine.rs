@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) read_pool: Pool,
     closing: AtomicBool,
     failed: AtomicBool,
+    /// Held by whoever seals, saves, collects: one at a time, whichever thread it is.
+    pub(crate) tending: Mutex<()>,
     maintenance_wanted: Mutex<bool>,
     maintenance_wake: Condvar,
 }
@@ -163,6 +165,7 @@ impl Engine {
 
     /// Writes a checkpoint of every timeline now.
     pub fn save(&self) -> Result<()> {
+        let _turn = lock(&self.shared.tending);
         self.timelines().iter().chain([&self.system]).try_for_each(|timeline| timeline.0.save())
     }
 
@@ -179,10 +182,12 @@ impl Engine {
             let _panicked = thread.join();
         }
         self.shared.writer_pool.close();
+        let turn = lock(&self.shared.tending);
         let mut outcome = Ok(());
         for timeline in self.timelines().iter().chain([&self.system]) {
             outcome = outcome.and(timeline.finish());
         }
+        drop(turn);
         self.shared.sync_pool.close();
         self.shared.read_pool.close();
         outcome
@@ -277,6 +282,7 @@ impl Shared {
             stats: Stats::default(),
             closing: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            tending: Mutex::new(()),
             maintenance_wanted: Mutex::new(false),
             maintenance_wake: Condvar::new(),
             disk,

@@ -45,6 +45,7 @@ fn work(shared: &Shared, engine: &Weak<Engine>) {
 /// One round: what is cheap when there is nothing to do.
 pub(crate) fn round(engine: &Engine) -> Result<()> {
     let shared = engine.shared();
+    let _turn = lock(&shared.tending);
     shared.stats.free_bytes.set(shared.space.look()?);
     let mut outcome = Ok(());
     for timeline in engine.timelines().iter().chain([engine.system()]) {
@@ -68,6 +69,7 @@ fn tend(timeline: &Timeline) -> Result<()> {
 
 /// Hides what is past its time or over its size, then frees what nothing needs.
 pub(crate) fn retain(engine: &Engine) -> Result<()> {
+    let _turn = lock(&engine.shared().tending);
     let mut total = segment::Shares::default();
     for timeline in engine.timelines() {
         if timeline.damage().is_none() {

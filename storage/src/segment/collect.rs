@@ -1,10 +1,12 @@
-//! Collection: raises the history floor, then lets files go that nothing needs.
+//! Collection: raises the history floor, lets files go that nothing needs, and has rewritten what pays.
 //!
 //! Order, each step durable before the next: the floor is planned (pins below it are refused from here on), its fact is written to `system`, the pins are read, one edit takes
 //! files out of the manifest, and only then are they unlinked. A reader that has a file open goes on reading it.
 
+use std::sync::Arc;
+
 use crate::engine::{Engine, wait};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::{Edit, FileRef};
 use crate::state::{Change, Fact, Floor};
 use crate::timeline::{Inner, Timeline, lock};
@@ -12,26 +14,79 @@ use crate::units::Lsn;
 
 use super::files::File;
 use super::need::{Need, Shares};
+use super::rewrite::rewrite;
+use super::sort;
 
 /// One collection of a timeline. Returns what its sealed files hold, by who needs it.
 pub(crate) fn collect(engine: &Engine, timeline: &Timeline) -> Result<Shares> {
     let inner = &timeline.0;
     raise_floor(engine, timeline)?;
+    cap_history(engine, timeline)?;
+    save_if_held_up(inner)?;
     let need = need_of(inner);
-    let mut total = Shares::default();
-    let mut unneeded = Vec::new();
-    for file in inner.files.all() {
-        let shares = file.shares(&need);
-        if shares.live == 0 && shares.history == 0 && is_spare(&file, &need) {
-            unneeded.push(file);
-        } else {
-            total += shares;
-        }
-    }
+    let unneeded: Vec<File> = inner.files.all().into_iter().filter(|file| is_spare(file, &need)).collect();
     drop_files(inner, &unneeded)?;
+    rewrite_what_pays(inner, &need)?;
     thin_state_ats(inner, &need)?;
     forget_partitions(inner, &need);
-    Ok(total)
+    Ok(total(inner, &need))
+}
+
+/// What all sealed files hold, by who needs it.
+fn total(inner: &Inner, need: &Need<'_>) -> Shares {
+    let mut total = Shares::default();
+    for file in inner.files.all() {
+        total += file.shares(need);
+    }
+    total
+}
+
+/// Files are given up or rewritten only below the newest state-at. Where nothing more is written none would come by itself.
+fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
+    let need = need_of(inner);
+    let newest = need.newest();
+    for file in inner.files.all().into_iter().filter(|file| file.last_lsn() >= newest) {
+        if sort::is_mostly_dead(&file, &need, false)? {
+            return inner.save();
+        }
+    }
+    Ok(())
+}
+
+/// Collects files that are mostly dead, one by one, then sorts log files that wait for it.
+fn rewrite_what_pays(inner: &Inner, need: &Need<'_>) -> Result<()> {
+    let newest = need.newest();
+    let space = inner.shared.disk.space()?;
+    let is_nearly_full = space.free < space.total / 5;
+    for file in inner.files.all().into_iter().filter(|file| file.last_lsn() < newest) {
+        if !inner.files.is_spoiled(file.name()) && sort::is_mostly_dead(&file, need, is_nearly_full)? {
+            rewrite_some(inner, need, &[file])?;
+        }
+    }
+    loop {
+        let files = sort::to_sort(inner, newest)?;
+        if files.is_empty() || !rewrite_some(inner, need, &files)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Rewrites, if there is room for the outputs beside the inputs. A bad place or a full disk gives this job up and no other.
+fn rewrite_some(inner: &Inner, need: &Need<'_>, files: &[File]) -> Result<bool> {
+    let mut shares = Shares::default();
+    files.iter().for_each(|file| shares += file.shares(need));
+    let free = inner.shared.disk.space()?.free;
+    if free < (shares.live + shares.history).saturating_add(inner.shared.options.free_floor_bytes / 2) {
+        return Ok(false);
+    }
+    match rewrite(inner, need, files) {
+        Ok(()) => Ok(true),
+        Err(error @ (Error::Corrupt(_) | Error::Full(_))) => {
+            tracing::warn!(%error, "files are left as they are");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn need_of(inner: &Inner) -> Need<'_> {
@@ -39,10 +94,11 @@ fn need_of(inner: &Inner) -> Need<'_> {
     Need { tables: &inner.tables, needed: inner.history.needed(), state_ats }
 }
 
-/// What a file alone says of ends and epochs must be in a state-at; and a start reads from the newest one on, so that the file is not its tail.
+/// Nothing needs it, and a start reads from behind it on. (The end of a partition needs no batch that stays: what no view sees lies below every view's
+/// log start, which the newest state-at holds. Facts say for themselves whether they are needed.)
 fn is_spare(file: &File, need: &Need<'_>) -> bool {
-    let newest = need.state_ats.last().copied().unwrap_or(Lsn::ZERO);
-    file.last_lsn() < newest && need.is_folded(file.first_lsn(), file.last_lsn())
+    let shares = file.shares(need);
+    shares.live == 0 && shares.history == 0 && file.last_lsn() < need.newest()
 }
 
 /// Raises the floor to the newest group that is older than the history that is kept.
@@ -51,6 +107,29 @@ fn raise_floor(engine: &Engine, timeline: &Timeline) -> Result<()> {
     let oldest = inner.shared.now().saturating_sub(inner.shared.options.history_ms);
     let sealed = inner.files.all().into_iter().filter(|file| file.last_time() <= oldest).map(|file| file.last_lsn());
     let wanted = inner.unsealed_group_at(oldest).or_else(|| sealed.max()).unwrap_or(Lsn::ZERO);
+    raise_to(engine, timeline, wanted)
+}
+
+/// While the history alone needs more than it may, the floor rises: to the oldest end of a file from which on it fits, or to the end of the log.
+fn cap_history(engine: &Engine, timeline: &Timeline) -> Result<()> {
+    let inner = &timeline.0;
+    let most = inner.shared.options.history_bytes;
+    let mut need = need_of(inner);
+    if total(inner, &need).history <= most {
+        return Ok(());
+    }
+    let mut floors: Vec<Lsn> = inner.files.all().iter().map(|file| file.last_lsn()).collect();
+    floors.push(timeline.durable_lsn());
+    floors.sort_unstable();
+    let fits = floors.partition_point(|floor| {
+        need.needed.floor = *floor;
+        total(inner, &need).history > most
+    });
+    raise_to(engine, timeline, floors.get(fits).copied().unwrap_or(timeline.durable_lsn()))
+}
+
+fn raise_to(engine: &Engine, timeline: &Timeline, wanted: Lsn) -> Result<()> {
+    let inner = &timeline.0;
     let wanted = wanted.min(timeline.durable_lsn());
     if wanted <= inner.history.floor() {
         return Ok(());

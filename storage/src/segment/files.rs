@@ -1,12 +1,13 @@
 //! The sealed files of a timeline, while it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::index::StretchRecord;
 use super::need::{Need, Shares};
 use super::stretch::SealedFile;
+use crate::error::Result;
 use crate::manifest::FileRef;
 use crate::timeline::lock;
 use crate::units::Lsn;
@@ -14,22 +15,50 @@ use crate::units::Lsn;
 /// A sealed file of either kind.
 pub(crate) type File = Arc<dyn SealedFile>;
 
-/// All of them.
+/// All of them, and what was found out about some.
 #[derive(Default, Debug)]
-pub(crate) struct Files(Mutex<BTreeMap<FileRef, File>>);
+pub(crate) struct Files {
+    files: Mutex<BTreeMap<FileRef, File>>,
+    /// Whether the runs of a file are short.
+    runs: Mutex<BTreeMap<FileRef, bool>>,
+    /// Files with a bad place among what is needed of them: not rewritten.
+    spoiled: Mutex<BTreeSet<FileRef>>,
+}
 
 impl Files {
     pub(crate) fn add(&self, file: File) {
-        lock(&self.0).insert(file.name(), file);
+        lock(&self.files).insert(file.name(), file);
     }
 
     pub(crate) fn remove(&self, name: FileRef) {
-        lock(&self.0).remove(&name);
+        lock(&self.files).remove(&name);
+        lock(&self.runs).remove(&name);
+        lock(&self.spoiled).remove(&name);
     }
 
     /// Every file: log files by LSN, then segments.
     pub(crate) fn all(&self) -> Vec<File> {
-        lock(&self.0).values().cloned().collect()
+        lock(&self.files).values().cloned().collect()
+    }
+
+    /// A file is not to be rewritten.
+    pub(crate) fn spoil(&self, name: FileRef) {
+        lock(&self.spoiled).insert(name);
+    }
+
+    /// Whether a file is not to be rewritten.
+    pub(crate) fn is_spoiled(&self, name: FileRef) -> bool {
+        lock(&self.spoiled).contains(&name)
+    }
+
+    /// Whether the runs of a file are short: looked at once.
+    pub(crate) fn has_short_runs(&self, file: &File, look: impl FnOnce(&File) -> Result<bool>) -> Result<bool> {
+        if let Some(known) = lock(&self.runs).get(&file.name()) {
+            return Ok(*known);
+        }
+        let short = look(file)?;
+        lock(&self.runs).insert(file.name(), short);
+        Ok(short)
     }
 }
 

@@ -178,6 +178,15 @@ impl Index {
         Ok(Self { stretches, entries: entries.position..entries.position + entries.length, groups })
     }
 
+    /// In a segment: where the frame headers begin, one per entry, right before the index.
+    pub(crate) fn column(&self, file: &Arc<dyn File>) -> Result<u64> {
+        let headers = (self.entries.end - self.entries.start) / ENTRY_BYTES as u64 * crate::frame::HEADER_BYTES as u64;
+        let heads = self.stretches.len() as u64 * STRETCH_BYTES as u64;
+        self.entries.start.checked_sub(heads + headers).ok_or_else(|| {
+            Error::Corrupt(format!("{}: no room for the headers of its batches", file.path().display()))
+        })
+    }
+
     /// The stretch of a partition.
     pub(crate) fn stretch(&self, partition: TopicPartition) -> Option<&StretchRecord> {
         let at = self.stretches.binary_search_by_key(&partition, |stretch| stretch.partition).ok()?;
@@ -203,6 +212,16 @@ impl Index {
 }
 
 impl StretchRecord {
+    /// The number of its first entry in the file.
+    pub(crate) fn first_entry(&self) -> u64 {
+        u64::from(self.first_entry)
+    }
+
+    /// How many entries it has.
+    pub(crate) fn entries(&self) -> u64 {
+        u64::from(self.entries)
+    }
+
     fn is_sound(&self, entries: u64) -> bool {
         let behind = u64::from(self.first_entry) + u64::from(self.entries);
         self.entries > 0 && behind <= entries && self.first_offset < self.end_offset && self.first_lsn <= self.last_lsn
@@ -215,6 +234,17 @@ impl EntryRecord {
         let EntryRecord { base_offset, position, bytes, max_timestamp, .. } = *self;
         Entry { base_offset, position, bytes, max_timestamp, running_max: max_timestamp }
     }
+}
+
+/// Stretches as an index would have them.
+pub(crate) fn records_of(stretches: &[NewStretch]) -> Vec<StretchRecord> {
+    let mut heads = Vec::new();
+    let mut entries = 0;
+    for stretch in stretches {
+        put_stretch(&mut heads, stretch, entries, 0);
+        entries += stretch.entries.len();
+    }
+    heads.chunks_exact(STRETCH_BYTES).map(stretch_of).collect()
 }
 
 /// The entries of a list as reads use them.

@@ -1,12 +1,16 @@
-//! Sealed files: log files that have ended, with an index.
+//! Sealed files: log files that have ended, with an index, and segments, which the rewriter makes of them.
 
 mod collect;
 mod files;
 mod index;
 mod need;
+mod rewrite;
 mod seal;
 mod sealed_log;
+mod segment_file;
+mod sort;
 mod stretch;
+mod throttle;
 
 pub(crate) use collect::collect;
 pub(crate) use files::Files;

@@ -58,6 +58,18 @@ impl Need<'_> {
         }
     }
 
+    /// The newest state-at: a start reads from there on.
+    pub(crate) fn newest(&self) -> Lsn {
+        self.state_ats.last().copied().unwrap_or(Lsn::ZERO)
+    }
+
+    /// Whether every batch of a stretch is needed, as far as that is known without its index.
+    pub(crate) fn is_whole(&self, stretch: &StretchRecord) -> bool {
+        let known = self.tables.get_any(stretch.partition);
+        known.is_some_and(|known| !known.is_gone() && known.log_start() <= stretch.first_offset)
+            && !stretch.partition.topic.is_internal()
+    }
+
     /// Whether what groups `[first, last]` say is, for every view that is needed, in a state-at between them and the view.
     pub(crate) fn is_folded(&self, first: Lsn, last: Lsn) -> bool {
         let views = self.needed.pins.iter().copied().filter(|pin| *pin >= first).chain([self.needed.floor]);
@@ -89,6 +101,7 @@ impl std::ops::AddAssign for Shares {
 /// The group from which on no view sees what lies below `end`; past the greatest if every view does.
 fn hidden_at(partition: &Partition, end: i64) -> Lsn {
     let pieces = partition.pieces();
-    let passed = pieces.log_starts.iter().find(|moved| moved.offset >= end).map(|moved| moved.lsn);
+    let passed = pieces.log_starts.partition_point(|moved| moved.offset < end);
+    let passed = pieces.log_starts.get(passed).map(|moved| moved.lsn);
     passed.unwrap_or(Lsn::MAX).min(partition.gone_at())
 }

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use super::files::Files;
-use super::index::{EntryRecord, GroupRecord, NewStretch, StretchRecord};
+use super::files::{File, Files};
+use super::index::{EntryRecord, GroupRecord, NewStretch};
 use super::sealed_log::{Named, SealedLog, write};
+use super::segment_file::Segment;
 use super::stretch::{SealedFile, Stretch};
 use crate::engine::Shared;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, Manifest, TimelineDir};
+use crate::manifest::{Edit, FileRef, Manifest, TimelineDir};
 use crate::timeline::{Chunk, Inner, LogFile, Partition, Tables, lock};
 use crate::units::{Lsn, TimelineId};
 
@@ -36,7 +37,7 @@ pub(crate) fn seal(timeline: &Inner, log: &Arc<LogFile>) -> Result<()> {
     Ok(())
 }
 
-/// Opens the sealed log files that the manifest names, and shows their stretches to the partitions.
+/// Opens the sealed log files and segments that the manifest names, and shows their stretches to the partitions.
 pub(crate) fn load(
     shared: &Shared,
     manifest: &Manifest,
@@ -44,20 +45,16 @@ pub(crate) fn load(
     tables: &Tables,
 ) -> Result<Files> {
     let files = Files::default();
+    let disk = &*shared.disk;
     let sealed = manifest.files().logs.iter().filter(|log| log.end.is_some_and(|end| end.sealed));
     for log in sealed {
         let named = named(identity.0, identity.1, log.first);
-        match SealedLog::open(&*shared.disk, named, manifest.opening()) {
-            Ok(file) => {
-                show(tables, &file);
-                files.add(file);
-            }
-            // The rest of the timeline is still worth serving; reads of what was in it say that it is not there.
-            Err(error @ (Error::Corrupt(_) | Error::Io { .. })) => {
-                tracing::error!(log = %log.first, %error, "a sealed log file cannot be read");
-            }
-            Err(error) => return Err(error),
-        }
+        let opened = SealedLog::open(disk, named, manifest.opening()).map(|file| file as File);
+        take(&files, tables, FileRef::Log(log.first), opened)?;
+    }
+    for id in manifest.files().segments.keys() {
+        let opened = Segment::open(disk, identity, *id).map(|file| file as File);
+        take(&files, tables, FileRef::Segment(*id), opened)?;
     }
     for partition in tables.all() {
         partition.pieces().sealed.sort_by_key(|stretch| stretch.first_offset);
@@ -65,10 +62,25 @@ pub(crate) fn load(
     Ok(files)
 }
 
-fn show(tables: &Tables, file: &Arc<SealedLog>) {
+fn take(files: &Files, tables: &Tables, name: FileRef, opened: Result<File>) -> Result<()> {
+    match opened {
+        Ok(file) => {
+            show(tables, &file);
+            files.add(file);
+        }
+        // The rest of the timeline is still worth serving, and the file stays where it is.
+        Err(error @ (Error::Corrupt(_) | Error::Io { .. })) => {
+            tracing::error!(?name, %error, "a sealed file cannot be read: what is in it is not served");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn show(tables: &Tables, file: &File) {
     for record in file.stretches() {
         if let Some(partition) = tables.get_any(record.partition) {
-            partition.pieces().sealed.push(stretch_of(record, file));
+            partition.pieces().sealed.push(Stretch::new(record, Arc::clone(file)));
         }
     }
 }
@@ -109,19 +121,6 @@ fn swap(partition: &Partition, log: &Arc<LogFile>, sealed: &Arc<SealedLog>) {
     let mut pieces = partition.pieces();
     pieces.tail.retain(|chunk| !Arc::ptr_eq(&chunk.log, log));
     if let Some(record) = record {
-        pieces.sealed.push(stretch_of(record, sealed));
-    }
-}
-
-fn stretch_of(record: &StretchRecord, file: &Arc<SealedLog>) -> Stretch {
-    Stretch {
-        partition: record.partition,
-        first_offset: record.first_offset,
-        end_offset: record.end_offset,
-        first_lsn: record.first_lsn,
-        last_lsn: record.last_lsn,
-        max_timestamp: record.max_timestamp,
-        bytes: record.bytes,
-        sealed: Arc::clone(file) as Arc<dyn SealedFile>,
+        pieces.sealed.push(Stretch::new(record, Arc::clone(sealed) as File));
     }
 }

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+
 use super::files::About;
-use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch};
+use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch, StretchRecord};
 use super::stretch::SealedFile;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
@@ -85,8 +87,19 @@ impl SealedFile for SealedLog {
         }
     }
 
+    fn groups(&self) -> Result<Vec<GroupRecord>> {
+        self.index.groups(&*self.index_file)
+    }
+
     fn file(&self) -> Arc<dyn File> {
         Arc::clone(&self.file)
+    }
+
+    fn frame(&self, _stretch: &StretchRecord, _nth: usize, record: &EntryRecord) -> Result<(Bytes, Bytes)> {
+        let at = u64::from(record.position).checked_sub(HEADER_BYTES as u64);
+        let at = at.ok_or_else(|| Error::Corrupt(format!("{}: a batch without a header", self.file.path().display())))?;
+        let frame = self.file.read_exact_at(at, HEADER_BYTES + record.bytes as usize)?;
+        Ok((frame.slice(..HEADER_BYTES), frame.slice(HEADER_BYTES..)))
     }
 
     fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>> {

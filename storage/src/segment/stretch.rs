@@ -4,8 +4,10 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::files::About;
-use super::index::{EntryRecord, StretchRecord};
+use super::index::{EntryRecord, GroupRecord, StretchRecord};
 use crate::disk::File;
 use crate::error::Result;
 use crate::manifest::FileRef;
@@ -55,8 +57,14 @@ pub(crate) trait SealedFile: Send + Sync + Debug {
     /// Where batches of a partition lie, with their groups.
     fn records(&self, partition: TopicPartition) -> Result<Vec<EntryRecord>>;
 
+    /// Its groups, as far as it knows them.
+    fn groups(&self) -> Result<Vec<GroupRecord>>;
+
     /// Its handle.
     fn file(&self) -> Arc<dyn File>;
+
+    /// The frame header and the batch of the nth entry of a stretch, unchecked.
+    fn frame(&self, stretch: &StretchRecord, nth: usize, record: &EntryRecord) -> Result<(Bytes, Bytes)>;
 
     /// Where the batches of a partition lie, in order; from the index, read when it is first asked for.
     fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>>;
@@ -80,13 +88,24 @@ pub(crate) struct Stretch {
     pub last_lsn: Lsn,
     /// The greatest timestamp, −1: none.
     pub max_timestamp: i64,
-    /// Bytes of the batches.
-    pub bytes: u64,
     /// The file.
     pub sealed: Arc<dyn SealedFile>,
 }
 
 impl Stretch {
+    /// A stretch of a file, as the file's index has it.
+    pub(crate) fn new(record: &StretchRecord, sealed: Arc<dyn SealedFile>) -> Self {
+        Self {
+            partition: record.partition,
+            first_offset: record.first_offset,
+            end_offset: record.end_offset,
+            first_lsn: record.first_lsn,
+            last_lsn: record.last_lsn,
+            max_timestamp: record.max_timestamp,
+            sealed,
+        }
+    }
+
     /// The file's handle.
     pub(crate) fn file(&self) -> Arc<dyn File> {
         self.sealed.file()

@@ -20,21 +20,26 @@ use crate::state::{Checkpoint, State};
 use crate::units::{Lsn, TopicPartition};
 
 impl Inner {
-    /// The end of the log as a checkpoint; `None` while a log file that ended is not sealed yet. Stops the writer for as long as it takes to copy.
+    /// The end of the log as a checkpoint; `None` while a log file that ended is not sealed yet. Stops the writer for as long as it takes to sync and
+    /// to copy.
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         let guard = lock(&self.core);
         let core = guard.as_ref()?;
         if !lock(&self.unsealed).is_empty() {
             return None;
         }
-        let expired_before = core.last_time.saturating_sub(self.shared.options.producer_expiration_ms);
-        // Publishing is held off, so that what is unseen is exactly what the visible state lacks.
-        let turn = lock(&self.publishing);
-        let mut facts = self.tables.read_state().clone();
-        for effects in lock(&self.unseen).iter() {
-            effects.facts.iter().for_each(|fact| facts.apply(fact));
+        // What is written and not visible yet has moved log ends, and neither the facts nor what they do to partitions: it is made visible first. No
+        // more comes while the writer is held.
+        if !lock(&self.unseen).is_empty() {
+            self.sync_now().ok()?;
         }
+        let turn = lock(&self.publishing);
+        if !lock(&self.unseen).is_empty() {
+            return None;
+        }
+        let facts = self.tables.read_state().clone();
         drop(turn);
+        let expired_before = core.last_time.saturating_sub(self.shared.options.producer_expiration_ms);
         let mut partitions = self.tables.all();
         partitions.sort_by_key(|partition| partition.id());
         let mut checkpoint = Checkpoint {

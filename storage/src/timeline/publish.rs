@@ -50,6 +50,19 @@ impl Inner {
             Durability::PageCache => self.publish(lsn),
             Durability::Fsync => self.start_sync(),
         }
+        if self.shared.has_failed() {
+            self.abandon();
+        }
+    }
+
+    /// Nothing becomes visible any more: who waits for it is told, rather than left waiting until the process has ended.
+    fn abandon(&self) {
+        let turn = lock(&self.publishing);
+        let abandoned = std::mem::take(&mut *lock(&self.unseen));
+        drop(turn);
+        for answer in abandoned.into_iter().flat_map(|effects| effects.answers) {
+            answer.fail(&Error::Closed);
+        }
     }
 
     /// A group that came to nothing: who waits for visibility waits for that of the last group written.
@@ -131,6 +144,7 @@ impl Inner {
         let started = std::time::Instant::now();
         if let Err(error) = file.sync_data() {
             self.shared.fail(&format!("a sync failed: {error}"));
+            self.abandon();
             return false;
         }
         self.shared.stats.syncs.observe(started.elapsed());
