@@ -182,9 +182,10 @@ impl Index {
     pub(crate) fn column(&self, file: &Arc<dyn File>) -> Result<u64> {
         let headers = (self.entries.end - self.entries.start) / ENTRY_BYTES as u64 * crate::frame::HEADER_BYTES as u64;
         let heads = self.stretches.len() as u64 * STRETCH_BYTES as u64;
-        self.entries.start.checked_sub(heads + headers).ok_or_else(|| {
-            Error::Corrupt(format!("{}: no room for the headers of its batches", file.path().display()))
-        })
+        self.entries
+            .start
+            .checked_sub(heads + headers)
+            .ok_or_else(|| Error::Corrupt(format!("{}: no room for the headers of its batches", file.path().display())))
     }
 
     /// The stretch of a partition.

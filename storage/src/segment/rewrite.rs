@@ -236,7 +236,17 @@ impl<'a> Output<'a> {
     fn new(inner: &'a Inner, id: FileId) -> Self {
         let throttle = Throttle::new(&inner.shared);
         let (headers, stretches) = (Vec::new(), Vec::new());
-        Self { inner, id, file: None, buffer: vec![0; HEADER_BYTES], written: 0, synced: 0, headers, stretches, throttle }
+        Self {
+            inner,
+            id,
+            file: None,
+            buffer: vec![0; HEADER_BYTES],
+            written: 0,
+            synced: 0,
+            headers,
+            stretches,
+            throttle,
+        }
     }
 
     /// Takes the next batch: partitions in order, offsets within one in order.
@@ -255,7 +265,10 @@ impl<'a> Output<'a> {
         let end_offset = header.base_offset.saturating_add(i64::from(header.offsets));
         match self.stretches.last_mut().filter(|last| last.partition == header.partition) {
             Some(last) if last.end_offset > header.base_offset || last.last_lsn > header.lsn => {
-                return Err(Error::Invalid(format!("{}: two files overlap at {}", header.partition, header.base_offset)));
+                return Err(Error::Invalid(format!(
+                    "{}: two files overlap at {}",
+                    header.partition, header.base_offset
+                )));
             }
             Some(last) => {
                 (last.end_offset, last.last_lsn) = (end_offset, header.lsn);

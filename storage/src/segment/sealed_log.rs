@@ -97,7 +97,8 @@ impl SealedFile for SealedLog {
 
     fn frame(&self, _stretch: &StretchRecord, _nth: usize, record: &EntryRecord) -> Result<(Bytes, Bytes)> {
         let at = u64::from(record.position).checked_sub(HEADER_BYTES as u64);
-        let at = at.ok_or_else(|| Error::Corrupt(format!("{}: a batch without a header", self.file.path().display())))?;
+        let at =
+            at.ok_or_else(|| Error::Corrupt(format!("{}: a batch without a header", self.file.path().display())))?;
         let frame = self.file.read_exact_at(at, HEADER_BYTES + record.bytes as usize)?;
         Ok((frame.slice(..HEADER_BYTES), frame.slice(HEADER_BYTES..)))
     }

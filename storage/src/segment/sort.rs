@@ -128,8 +128,9 @@ fn needed_bytes(file: &File, stretch: &StretchRecord, need: &Need<'_>) -> Result
     }
     let records = file.records(stretch.partition)?;
     let ends = records.iter().skip(1).map(|next| next.base_offset).chain([stretch.end_offset]);
-    let needed = records.iter().zip(ends).filter(|(record, end)| {
-        need.by(stretch.partition, *end, (record.lsn, record.lsn)) != By::Nobody
-    });
+    let needed = records
+        .iter()
+        .zip(ends)
+        .filter(|(record, end)| need.by(stretch.partition, *end, (record.lsn, record.lsn)) != By::Nobody);
     Ok(needed.map(|(record, _)| u64::from(record.bytes)).sum())
 }
