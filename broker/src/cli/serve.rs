@@ -118,20 +118,36 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let http = bind("--http", &config.server.http).await?;
     let http_address = http.local_addr()?;
     let state = HttpState::default();
     let stop_http = CancellationToken::new();
     let answering_http = tokio::spawn(http::serve(http, state.clone(), stop_http.clone()));
-    let config = Arc::new(config);
-    let broker = open(&config, &state).await?;
-    let groups = tokio::spawn(Arc::clone(&broker.groups).run());
-    let server = Server::new(Arc::clone(&broker), &SERVED);
+    let broker = open(&Arc::new(config), &state).await?;
     state.serve(Arc::clone(&broker));
-    let kafka_address = listen(&server, &config.server).await?;
+    let served = serve_clients(&broker, &state, http_address, signals).await;
+    state.readiness.stopping();
+    stop_http.cancel();
+    answering_http.await??;
+    // What is still to be synced, and a checkpoint: also where clients could not be listened for.
+    spawn_blocking(move || broker.engine.close()).await??;
+    tracing::info!("stopped");
+    served
+}
+
+/// Lets clients in until the first signal, and finishes what they have under way.
+async fn serve_clients(
+    broker: &Arc<Broker>,
+    state: &HttpState,
+    http_address: SocketAddr,
+    mut signals: Signals,
+) -> Result<(), Failure> {
+    let server = Server::new(Arc::clone(broker), &SERVED);
+    let kafka_address = listen(&server, &broker.config.server).await?;
+    let groups = tokio::spawn(Arc::clone(&broker.groups).run());
     state.readiness.ready();
-    announce(&config, kafka_address, http_address)?;
+    announce(&broker.config, kafka_address, http_address)?;
     signals.first().await;
     tracing::info!("stopping: requests under way are finished; a second signal stops at once");
     tokio::spawn(async move {
@@ -143,11 +159,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
     broker.groups.coordinator().stop();
     server.shutdown().await;
     groups.abort();
-    stop_http.cancel();
-    answering_http.await??;
-    // What is still to be synced, and a checkpoint.
-    spawn_blocking(move || broker.engine.close()).await??;
-    tracing::info!("stopped");
     Ok(())
 }
 
