@@ -35,10 +35,9 @@ pub fn check_replicas(nodes: &[i32], node_id: i32) -> Result<(), TopicError> {
 pub fn check_assignment(partitions: &[(i32, Vec<i32>)], node_id: i32) -> Result<i32, TopicError> {
     let mut indexes: Vec<i32> = partitions.iter().map(|(index, _)| *index).collect();
     indexes.sort_unstable();
-    if let Some(twice) = indexes.windows(2).find(|pair| pair[0] == pair[1]) {
+    if let Some([twice, _]) = indexes.array_windows().find(|[one, next]| one == next) {
         return Err(TopicError::InvalidAssignment(format!(
-            "Found multiple manual partition assignments for partition {}",
-            twice[0]
+            "Found multiple manual partition assignments for partition {twice}"
         )));
     }
     for (_, nodes) in partitions {

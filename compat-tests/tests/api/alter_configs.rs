@@ -13,7 +13,10 @@ const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const INVALID_CONFIG: i16 = 40;
 const INVALID_REQUEST: i16 = 42;
 
-fn resource(kind: i8, name: &str, keys: &[(&str, Option<&str>)]) -> AlterConfigsResource {
+/// Keys with their values.
+type Keys<'a> = &'a [(&'a str, Option<&'a str>)];
+
+fn resource(kind: i8, name: &str, keys: Keys<'_>) -> AlterConfigsResource {
     let configs =
         keys.iter().map(|(key, value)| AlterableConfig::default().with_name(text(key)).with_value(value.map(text)));
     AlterConfigsResource::default()
@@ -66,8 +69,8 @@ fn refusals_change_nothing() {
     wire.call(7, &create_topic("quotes", 1));
     wire.call(2, &of(vec![resource(TOPIC, "trades", &[("retention.ms", Some("7"))])]));
     for version in 0..=2 {
-        let good: &[(&str, Option<&str>)] = &[("retention.ms", Some("5"))];
-        let cases: [(i8, &str, &[(&str, Option<&str>)], i16); 9] = [
+        let good: Keys<'_> = &[("retention.ms", Some("5"))];
+        let cases: [(i8, &str, Keys<'_>, i16); 9] = [
             (TOPIC, "missing", good, UNKNOWN_TOPIC_OR_PARTITION),
             (TOPIC, "trades", &[("retention.ms", Some("5")), ("no.such.key", Some("1"))], INVALID_CONFIG),
             (TOPIC, "quotes", good, INVALID_REQUEST),

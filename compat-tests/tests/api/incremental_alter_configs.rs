@@ -18,7 +18,10 @@ const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const INVALID_CONFIG: i16 = 40;
 const INVALID_REQUEST: i16 = 42;
 
-fn resource(kind: i8, name: &str, edits: &[(&str, i8, Option<&str>)]) -> AlterConfigsResource {
+/// Keys, each with an operation and a value.
+type Edits<'a> = &'a [(&'a str, i8, Option<&'a str>)];
+
+fn resource(kind: i8, name: &str, edits: Edits<'_>) -> AlterConfigsResource {
     let configs = edits.iter().map(|(key, operation, value)| {
         AlterableConfig::default().with_name(text(key)).with_config_operation(*operation).with_value(value.map(text))
     });
@@ -78,7 +81,7 @@ fn a_resource_is_changed_whole_or_not_at_all() {
     let server = server();
     let mut wire = server.wire();
     for version in 0..=1 {
-        let cases: [(&[(&str, i8, Option<&str>)], i16, &str); 9] = [
+        let cases: [(Edits<'_>, i16, &str); 9] = [
             (&[("retention.ms", SET, Some("5")), ("no.such.key", SET, Some("1"))], INVALID_CONFIG, "no.such.key"),
             (&[("retention.ms", SET, Some("5")), ("segment.ms", SET, Some("0"))], INVALID_CONFIG, "segment.ms"),
             (&[("cleanup.policy", SET, Some("compact"))], INVALID_CONFIG, "not compacted"),
@@ -104,7 +107,7 @@ fn each_resource_is_refused_by_itself() {
     let server = server();
     let mut wire = server.wire();
     for version in 0..=1 {
-        let set: &[(&str, i8, Option<&str>)] = &[("retention.ms", SET, Some("5"))];
+        let set: Edits<'_> = &[("retention.ms", SET, Some("5"))];
         let cases = [
             (TOPIC, "missing", set, UNKNOWN_TOPIC_OR_PARTITION),
             (TOPIC, "no name", set, INVALID_TOPIC_EXCEPTION),
