@@ -2,7 +2,7 @@
 //! was deleted and created again meanwhile is another.
 
 use millpond_storage::TopicNumber;
-use millpond_storage::state::{Topic, Txn};
+use millpond_storage::state::{Position, Topic, Txn};
 
 use super::config_keys::{InvalidConfig, Overrides};
 use super::create::at_most;
@@ -19,6 +19,10 @@ impl Topics {
         let (timeline, number) = (found.timeline.id(), found.topic.number);
         let deleted = decided(&found.timeline, move |txn| {
             let topic = current(txn, number)?;
+            // They would go by themselves: whoever reads them as records is told.
+            for position in txn.positions_in(&topic) {
+                txn.delete::<Position>(position);
+            }
             txn.delete::<Topic>(topic.name);
             Ok(())
         });

@@ -1,8 +1,8 @@
 //! `DeleteTopics`, versions 1–6.
 
-use kafka_protocol::messages::DeleteTopicsRequest;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use millpond_compat_tests::requests::{create_topic, metadata, name};
+use kafka_protocol::messages::{DeleteTopicsRequest, MetadataRequest};
+use millpond_compat_tests::requests::{commit, create_topic, metadata, name, read_log};
 use millpond_compat_tests::server::Server;
 use millpond_compat_tests::wire::Wire;
 use uuid::Uuid;
@@ -122,4 +122,25 @@ fn the_topic_of_positions_is_not_deleted() {
     let server = Server::start();
     let answer = server.wire().call(6, &delete(6, &["__consumer_offsets"]));
     assert_eq!(answer.responses[0].error_code, INVALID_TOPIC_EXCEPTION);
+}
+
+/// Whoever follows the positions as records sees that they have gone.
+#[test]
+fn positions_in_a_deleted_topic_end_with_tombstones() {
+    let server = Server::start();
+    let mut wire = server.wire();
+    for topic in ["gone", "stays"] {
+        create(&mut wire, topic);
+        let answer = wire.call(9, &commit("group", topic, 0, 7, ""));
+        assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+    }
+    assert_eq!(wire.call(6, &delete(6, &["gone"])).responses[0].error_code, 0);
+    let (batches, _) = read_log(&mut wire, "__consumer_offsets", 0, 0);
+    let records: Vec<_> = batches.iter().flat_map(|batch| &batch.records).collect();
+    let [gone, stays, end] = &records[..] else { panic!("{records:?}") };
+    assert!(gone.value.is_some() && stays.value.is_some());
+    assert_eq!((&end.key, &end.value), (&gone.key, &None));
+    let listed = wire.call(12, &MetadataRequest::default().with_topics(None));
+    let positions = listed.topics.iter().find(|topic| topic.is_internal).expect("it is listed");
+    assert_eq!((&positions.name, positions.partitions.len()), (&Some(name("__consumer_offsets")), 1));
 }

@@ -204,6 +204,11 @@ impl State {
             .filter_map(|(number, partition, committed)| Some((self.topic_by_number(number)?, partition, committed)))
     }
 
+    /// The groups that committed something for a topic, and the partitions.
+    pub fn positions_in(&self, topic: TopicNumber) -> impl Iterator<Item = (&Arc<str>, u32)> {
+        self.positions.of_topic(topic)
+    }
+
     /// The ids of all groups that committed something, in order.
     pub fn position_groups(&self) -> impl Iterator<Item = &Arc<str>> {
         self.positions.groups()

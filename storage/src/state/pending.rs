@@ -11,7 +11,8 @@ use super::fold::State;
 use super::position::{Committed, Position, PositionKey};
 use super::topic::{DEFAULT_STREAM, Topic, TopicName};
 use crate::{Error, Lsn, Result, TopicNumber};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 /// The facts between what is visible and the end of the log.
 #[derive(Debug, Default)]
@@ -242,6 +243,21 @@ impl Txn<'_> {
         };
         all.retain(|key, committed| lives(key, committed));
         all.into_iter().map(|(key, committed)| Position { key, committed }).collect()
+    }
+
+    /// The keys of all positions that may have been committed for a topic, in order; deleting one that is not there is no harm.
+    pub fn positions_in(&self, topic: &Topic) -> BTreeSet<PositionKey> {
+        let name = topic.name.short();
+        let visible = self.visible.positions_in(topic.number);
+        let visible = visible.map(|(group, partition)| PositionKey {
+            group: Arc::clone(group),
+            topic: Arc::clone(&name),
+            partition,
+        });
+        let unseen = self.pending.last_facts().chain(&self.puts).filter_map(Position::of).filter_map(|change| {
+            change.value().filter(|position| position.committed.topic() == topic.number).map(|position| &position.key)
+        });
+        visible.chain(unseen.cloned()).collect()
     }
 
     /// The first number not given out yet.

@@ -90,6 +90,12 @@ impl Positions {
         self.groups.numbers.get(group).into_iter().flat_map(|number| self.of_number(*number))
     }
 
+    /// Who has positions in a topic, and in which partitions.
+    pub(super) fn of_topic(&self, topic: TopicNumber) -> impl Iterator<Item = (&Arc<str>, u32)> {
+        let keys = self.topics.get(&topic).into_iter().flat_map(|of_topic| of_topic.keys());
+        keys.filter_map(|(number, partition)| Some((&self.groups.entry(*number)?.name, *partition)))
+    }
+
     /// All positions, by group, topic and partition.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, TopicNumber, u32, &Committed)> {
         self.groups.numbers.iter().flat_map(|(group, number)| {
