@@ -95,3 +95,55 @@ impl fmt::Debug for NumberBlocks {
         write!(f, "numbers {:?}, {:?} of them at hand", self.0.numbers, self.0.held().free)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use millpond_storage::disk::SimDisk;
+    use millpond_storage::{Engine, Options};
+
+    use super::*;
+
+    fn engine(disk: &Arc<SimDisk>) -> Arc<Engine> {
+        let options = Options { ballast_bytes: 0, free_floor_bytes: 0, ..Options::new(Arc::clone(disk) as _) };
+        Engine::open(options).unwrap()
+    }
+
+    /// Takes so many numbers without waiting in between.
+    fn take(numbers: &NumberBlocks, count: usize) -> Vec<Result<u64, Error>> {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..count {
+            let sender = sender.clone();
+            numbers.take(move |number| sender.send(number).unwrap());
+        }
+        (0..count).map(|_| receiver.recv().unwrap()).collect()
+    }
+
+    fn sound(taken: Vec<Result<u64, Error>>) -> Vec<u64> {
+        taken.into_iter().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn numbers_come_once_over_blocks_and_the_rest_of_a_block_goes_with_the_process() {
+        let disk = Arc::new(SimDisk::new());
+        let first = engine(&disk);
+        let numbers = NumberBlocks::new(first.system().clone(), Numbers::Producer, 10);
+        assert_eq!(sound(take(&numbers, 25)), (0..25).collect::<Vec<_>>());
+        assert_eq!(sound(take(&numbers, 3)), [25, 26, 27]);
+        first.close().unwrap();
+        drop((first, numbers));
+        let second = engine(&disk);
+        let numbers = NumberBlocks::new(second.system().clone(), Numbers::Producer, 10);
+        assert_eq!(sound(take(&numbers, 1)), [30]);
+    }
+
+    #[test]
+    fn everybody_who_waits_hears_that_there_are_none() {
+        let engine = engine(&Arc::default());
+        let numbers = NumberBlocks::new(engine.system().clone(), Numbers::LeaderEpoch, u64::MAX);
+        assert!(take(&numbers, 3).iter().all(Result::is_err));
+        engine.close().unwrap();
+        assert!(matches!(take(&numbers, 1)[..], [Err(Error::Closed)]));
+    }
+}

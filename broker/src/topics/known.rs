@@ -19,31 +19,31 @@ use crate::config::TopicsConfig;
 pub(super) struct KnownTopics(DashMap<(TimelineId, TopicNumber), Known>);
 
 /// What was worked out for one topic.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
+#[derive(Debug)]
+struct Known {
     topic: Arc<Topic>,
-    pub(super) settings: Arc<TopicSettings>,
+    settings: Arc<TopicSettings>,
     /// By spelling.
-    pub(super) ids: [Uuid; Spelling::ALL.len()],
+    ids: [Uuid; Spelling::ALL.len()],
 }
 
 impl KnownTopics {
-    /// What is known of a topic, in the timeline and the volume where it was found.
+    /// The settings of a topic and its id in a spelling. `home`: the timeline and the volume where it was found.
     pub(super) fn get(
         &self,
         config: &TopicsConfig,
-        timeline: TimelineId,
-        volume: VolumeId,
+        (timeline, volume): (TimelineId, VolumeId),
         topic: &Arc<Topic>,
-    ) -> Known {
+        spelling: Spelling,
+    ) -> (Arc<TopicSettings>, Uuid) {
         let key = (timeline, topic.number);
         if let Some(known) = self.0.get(&key).filter(|known| Arc::ptr_eq(&known.topic, topic)) {
-            return known.clone();
+            return (Arc::clone(&known.settings), known.ids[spelling as usize]);
         }
         let ids = Spelling::ALL.map(|spelling| TopicIdParts { spelling, volume, number: topic.number }.id());
-        let known = Known { topic: Arc::clone(topic), settings: Arc::new(settings_of(config, topic)), ids };
-        self.0.insert(key, known.clone());
-        known
+        let settings = Arc::new(settings_of(config, topic));
+        self.0.insert(key, Known { topic: Arc::clone(topic), settings: Arc::clone(&settings), ids });
+        (settings, ids[spelling as usize])
     }
 
     /// Forgets a topic that was deleted.

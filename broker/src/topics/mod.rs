@@ -136,9 +136,9 @@ impl Topics {
 
     fn resolved(&self, place: Arc<Place>, topic: Arc<Topic>, spelling: Spelling) -> Resolved {
         let timeline = place.timeline.clone();
-        let known = self.0.known.get(&self.0.config.topics, timeline.id(), place.volume.id, &topic);
-        let id = known.ids[spelling as usize];
-        Resolved { topic, timeline, settings: known.settings, id, spelling, place }
+        let home = (timeline.id(), place.volume.id);
+        let (settings, id) = self.0.known.get(&self.0.config.topics, home, &topic, spelling);
+        Resolved { topic, timeline, settings, id, spelling, place }
     }
 }
 
