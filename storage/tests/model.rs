@@ -334,7 +334,7 @@ impl Model {
 }
 
 fn run(seed: u64, steps: u32) {
-    println!("MODEL_SEED={seed}");
+    eprintln!("MODEL_SEED={seed}");
     let mut model = Model::new(seed);
     for _ in 0..steps {
         model.step();

@@ -74,7 +74,9 @@ fn rewrite_what_pays(inner: &Inner, need: &Need<'_>) -> Result<()> {
 /// Rewrites, if there is room for the outputs beside the inputs. A bad place or a full disk gives this job up and no other.
 fn rewrite_some(inner: &Inner, need: &Need<'_>, files: &[File]) -> Result<bool> {
     let mut shares = Shares::default();
-    files.iter().for_each(|file| shares += file.shares(need));
+    for file in files {
+        shares += file.shares(need);
+    }
     let free = inner.shared.disk.space()?.free;
     if free < (shares.live + shares.history).saturating_add(inner.shared.options.free_floor_bytes / 2) {
         return Ok(false);

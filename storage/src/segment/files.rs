@@ -18,7 +18,7 @@ pub(crate) type File = Arc<dyn SealedFile>;
 /// All of them, and what was found out about some.
 #[derive(Default, Debug)]
 pub(crate) struct Files {
-    files: Mutex<BTreeMap<FileRef, File>>,
+    all: Mutex<BTreeMap<FileRef, File>>,
     /// Whether the runs of a file are short.
     runs: Mutex<BTreeMap<FileRef, bool>>,
     /// Files with a bad place among what is needed of them: not rewritten.
@@ -27,18 +27,18 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn add(&self, file: File) {
-        lock(&self.files).insert(file.name(), file);
+        lock(&self.all).insert(file.name(), file);
     }
 
     pub(crate) fn remove(&self, name: FileRef) {
-        lock(&self.files).remove(&name);
+        lock(&self.all).remove(&name);
         lock(&self.runs).remove(&name);
         lock(&self.spoiled).remove(&name);
     }
 
     /// Every file: log files by LSN, then segments.
     pub(crate) fn all(&self) -> Vec<File> {
-        lock(&self.files).values().cloned().collect()
+        lock(&self.all).values().cloned().collect()
     }
 
     /// A file is not to be rewritten.

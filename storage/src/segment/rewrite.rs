@@ -252,7 +252,7 @@ impl<'a> Output<'a> {
     /// Takes the next batch: partitions in order, offsets within one in order.
     fn push(&mut self, header: &FrameHeader, head: &[u8], batch: &Bytes) -> Result<()> {
         let position = self.written + self.buffer.len() as u64;
-        let fits = position.checked_add(batch.len() as u64).is_some_and(|end| end <= u64::from(u32::MAX));
+        let fits = position.checked_add(batch.len() as u64).is_some_and(|end| u32::try_from(end).is_ok());
         let position = u32::try_from(position).ok().filter(|_| fits);
         let position = position.ok_or_else(|| Error::Invalid("a segment of 4 GiB".to_owned()))?;
         let entry = EntryRecord {
