@@ -333,6 +333,7 @@ impl Model {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "a failing run says which it was")]
 fn run(seed: u64, steps: u32) {
     eprintln!("MODEL_SEED={seed}");
     let mut model = Model::new(seed);
