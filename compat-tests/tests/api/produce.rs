@@ -150,9 +150,9 @@ fn producers_are_known_after_a_kill_and_after_a_stop() {
     assert_eq!(send(&mut wire, &batch(1)).base_offset, 1);
     for next in 2..4 {
         if next == 2 {
-            server.kill()
+            server.kill();
         } else {
-            drop(server.stop())
+            assert!(server.stop().success());
         }
         server.restart();
         let mut wire = server.wire();
