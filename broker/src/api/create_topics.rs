@@ -1,7 +1,8 @@
 //! `CreateTopics` (key 19), versions 2–7: creates topics, each answered by itself, when it is usable.
 //!
 //! −1 stands for the default number of partitions and replicas. There is one node, so that more than one replica, or one
-//! elsewhere, cannot be had. The timeout is not needed: a topic is there with the next sync, or the disk refuses it.
+//! elsewhere, cannot be had. Names that differ in `.` and `_` alone are two topics; Kafka refuses the second, whose metrics
+//! would be those of the first. The timeout is not needed: a topic is there with the next sync, or the disk refuses it.
 //!
 //! - v2: validate only. v4: −1 (KIP-464). v5: flexible; the answer says what holds for the topic (KIP-525). v6: quotas, of
 //!   which there are none. v7: topic ids.

@@ -6,7 +6,7 @@ use millpond_storage::state::{Position, Topic, Txn};
 
 use super::config_keys::{InvalidConfig, Overrides};
 use super::create::at_most;
-use super::pending::{Changing, decided, refused};
+use super::pending::{Changing, decided, flat, pending, refused};
 use super::{Resolved, TopicError, Topics};
 
 impl Topics {
@@ -15,9 +15,8 @@ impl Topics {
         if let Err(error) = self.check_delete(found) {
             return refused(error);
         }
-        let topics = self.clone();
-        let (timeline, number) = (found.timeline.id(), found.topic.number);
-        let deleted = decided(&found.timeline, move |txn| {
+        let (topics, timeline, number) = (self.clone(), found.timeline.id(), found.topic.number);
+        let decide = move |txn: &mut Txn<'_>| {
             let topic = current(txn, number)?;
             // They would go by themselves: whoever reads them as records is told.
             for position in txn.positions_in(&topic) {
@@ -25,12 +24,13 @@ impl Topics {
             }
             txn.delete::<Topic>(topic.name);
             Ok(())
-        });
-        Box::pin(async move {
-            deleted.await?;
+        };
+        let (done, changing) = pending();
+        found.timeline.transact(decide, move |outcome| {
             topics.0.known.forget(timeline, number);
-            Ok(())
-        })
+            done(flat(outcome));
+        });
+        changing
     }
 
     fn check_delete(&self, found: &Resolved) -> Result<(), TopicError> {
