@@ -379,7 +379,8 @@ fn log_files_with_short_runs_are_sorted_once_and_the_disk_does_not_grow() {
     let bytes = world.bytes();
     for _ in 0..10 {
         world.tend();
-        assert!(world.bytes() <= bytes, "the disk grows from {bytes} to {}", world.bytes());
+        // Markers of idle logs and facts of floors take their few bytes; records written again would be half a mebibyte.
+        assert!(world.bytes() <= bytes + (16 << 10), "the disk grows from {bytes} to {}", world.bytes());
     }
     let disk = world.disk.power_loss(1);
     world.reopen(disk);
