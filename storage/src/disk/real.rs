@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
@@ -49,7 +49,7 @@ impl RealDisk {
     fn file(&self, path: &Path, options: &OpenOptions) -> Result<Arc<dyn File>> {
         let full = self.at(path)?;
         let file = options.open(&full).map_err(|e| Error::io(&full, &e))?;
-        Ok(Arc::new(RealFile { path: full, file }))
+        Ok(Arc::new(RealFile { path: full, file, sync_failed: Mutex::new(false) }))
     }
 }
 
@@ -163,9 +163,21 @@ impl Lock for RealLock {}
 struct RealFile {
     path: PathBuf,
     file: fs::File,
+    /// Held while a sync is under way, so that no second one ends between a failure and its being noted.
+    sync_failed: Mutex<bool>,
 }
 
 impl RealFile {
+    fn sync(&self, sync: impl FnOnce(&fs::File) -> io::Result<()>) -> Result<()> {
+        let mut failed = self.sync_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *failed {
+            return Err(self.fail(&io::Error::other("an earlier sync failed")));
+        }
+        let outcome = sync(&self.file);
+        *failed = outcome.is_err();
+        outcome.map_err(|e| self.fail(&e))
+    }
+
     fn fail(&self, error: &io::Error) -> Error {
         Error::io(&self.path, error)
     }
@@ -226,11 +238,11 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        self.file.sync_data().map_err(|e| self.fail(&e))
+        self.sync(fs::File::sync_data)
     }
 
     fn sync_all(&self) -> Result<()> {
-        self.file.sync_all().map_err(|e| self.fail(&e))
+        self.sync(fs::File::sync_all)
     }
 
     fn len(&self) -> Result<u64> {

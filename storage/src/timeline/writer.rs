@@ -80,6 +80,10 @@ impl Core {
         if group.drafts.is_empty() && group.facts.is_empty() && group.marker.is_none() {
             return timeline.settle(group);
         }
+        if timeline.shared.has_failed() {
+            // After a roll that failed half-way the manifest may say that the active file has ended: nothing may come behind that.
+            return self.refused(timeline, group, &Error::Closed);
+        }
         match self.write(timeline, &mut group) {
             Ok(encoded) => self.written(timeline, group, &encoded),
             Err(error) => self.refused(timeline, group, &error),
