@@ -7,7 +7,9 @@
 //! - a write is whole or an error; an error may leave a part of it behind;
 //! - what is written survives the end of the process, and the loss of power only after [`File::sync_data`];
 //! - a new, renamed or removed *name* survives the loss of power only after [`Disk::sync_dir`] of its directory;
-//! - a handle goes on reading its file when the name is gone.
+//! - a handle goes on reading its file when the name is gone;
+//! - after a failed sync every later sync of that handle fails. (Linux tells of a failure once and then counts the pages as clean: of two
+//!   threads that sync one file, one would hear that all is well.)
 
 mod real;
 pub mod sim;

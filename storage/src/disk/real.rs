@@ -96,15 +96,19 @@ impl Disk for RealDisk {
 
     fn create_dir_all(&self, dir: &Path) -> Result<()> {
         let full = self.at(dir)?;
-        let missing: Vec<PathBuf> =
-            full.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).map(Path::to_path_buf).collect();
+        let is_missing = |path: &Path| !path.as_os_str().is_empty() && !path.is_dir();
+        let missing: Vec<&Path> = full.ancestors().take_while(|path| is_missing(path)).collect();
         for path in missing.iter().rev() {
             match fs::create_dir(path) {
-                Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io(path, &e)),
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io(*path, &e)),
                 _ => {}
             }
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            sync_dir_at(parent)?;
+        }
+        // Those that are there as well: a process may have been killed between making one and syncing the name.
+        let inside = full.ancestors().take_while(|path| *path != self.root);
+        for path in missing.iter().copied().chain(inside) {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_dir_at(parent.unwrap_or(Path::new(".")))?;
         }
         Ok(())
     }

@@ -199,7 +199,8 @@ fn after_a_failed_sync_a_second_one_writes_nothing() {
         file.write_at(&[1; 512], 0).unwrap();
         disk.fail(Op::Sync, 0, Fault::Error);
         file.sync_data().unwrap_err();
-        file.sync_data().unwrap();
+        file.sync_data().unwrap_err();
+        disk.open(path("a")).unwrap().sync_data().unwrap();
         assert_eq!(disk.contents("a").unwrap(), [1; 512]);
     });
     assert_eq!(left.into_iter().collect::<Vec<_>>(), [Some(vec![0; 512])]);

@@ -74,6 +74,7 @@ impl Manifest {
             disk.create_dir_all(&each)?;
         }
         identity.write(disk.as_ref())?;
+        disk.sync_dir(dir.root())?; // a manifest says that the timeline was made: TIMELINE must be there if it is
         let header = header(identity, identity.created_ms);
         let set = FileSet { opening: 1, ..FileSet::default() };
         let (file, position, edits) = write_new(disk.as_ref(), &dir, &header, &set)?;
@@ -86,6 +87,8 @@ impl Manifest {
         let dir = TimelineDir::new(identity.timeline);
         let path = dir.manifest();
         let file = disk.open(&path)?;
+        // Its name, too, may be in the page cache alone: of a new timeline, or of a manifest that was written anew.
+        disk.sync_dir(dir.root())?;
         let replay = Replay::of(file.as_ref(), identity)?;
         if file.len()? > replay.end {
             file.truncate(replay.end)?;
@@ -302,9 +305,9 @@ fn write_new(
     let file = disk.create(&temporary)?;
     file.write_at(&bytes, 0)?;
     file.sync_all()?;
-    disk.fail_point("manifest.rewrite.before_rename")?;
+    disk.fail_point("manifest.new.before_rename")?;
     disk.rename(&temporary, &dir.manifest())?;
-    disk.fail_point("manifest.rewrite.after_rename")?;
+    disk.fail_point("manifest.new.after_rename")?;
     disk.sync_dir(dir.root())?;
     let file = disk.open(&dir.manifest())?;
     Ok((file, bytes.len() as u64, edits.len()))

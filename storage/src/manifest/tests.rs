@@ -375,36 +375,69 @@ fn a_long_manifest_is_written_anew_and_says_the_same() {
         "no edit says that a file is unlinked"
     );
     assert_eq!(again, FileSet { opening: 2, closed: None, dropped: again.dropped.clone(), ..set });
-    for point in ["manifest.rewrite.before_rename", "manifest.rewrite.after_rename"] {
+    for point in ["manifest.new.before_rename", "manifest.new.after_rename"] {
         assert!(disk.reached().contains(point));
     }
 }
 
+/// Folds come and go: a fold is added, then the one before it is dropped. `last` is the newest that was added.
+fn move_on(manifest: &mut Manifest, last: &mut u64, to: u64) -> Result<()> {
+    while *last < to {
+        manifest.append(&Edit::StateAt { lsn: Lsn(*last + 1), added: true })?;
+        *last += 1;
+        if manifest.files().state_ats.len() > 1 {
+            let old = manifest.files().state_ats[0];
+            manifest.append(&Edit::StateAt { lsn: old, added: false })?;
+            manifest.unlinked(FileRef::StateAt(old));
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_crash_while_the_manifest_is_written_anew_loses_nothing() {
-    let grow = |manifest: &mut Manifest, done: &mut u64| -> Result<()> {
-        for lsn in 100..320 {
-            manifest.append(&Edit::StateAt { lsn: Lsn(lsn), added: true })?;
-            *done = lsn;
-        }
-        Ok(())
-    };
     let (disk, mut manifest) = created();
     let before = disk.steps();
-    grow(&mut manifest, &mut 0).unwrap();
-    let (from, to) = (before + 2 * 195, disk.steps());
-    for step in from..=to {
-        for seed in 0..8 {
+    move_on(&mut manifest, &mut 99, 205).unwrap();
+    assert!(manifest.edits < 100, "it was written anew");
+    let written_anew = before + 2 * 190;
+    for step in written_anew..=disk.steps() {
+        for seed in 0..12 {
             let (disk, mut manifest) = created();
-            let mut done = 0;
+            let mut last = 99;
             disk.die_at_step(step);
-            grow(&mut manifest, &mut done).unwrap_err();
-            let disk = if seed == 0 { disk.kill() } else { disk.power_loss(seed) };
-            let found = open(&disk).unwrap();
-            let last = found.files().state_ats.last().unwrap().0;
-            assert!((done..=done + 1).contains(&last), "step {step} seed {seed}: {last} of {done}");
-            assert_eq!(found.files().state_ats.len() as u64, last - 99);
+            move_on(&mut manifest, &mut last, 205).unwrap_err();
+            let disk = if seed % 3 == 0 { disk.kill() } else { disk.power_loss(seed) };
+            let found = open(&disk).unwrap().files().state_ats.clone();
+            let newest = found.last().unwrap().0;
+            assert!((last..=last + 1).contains(&newest), "step {step} seed {seed}: {newest} of {last}");
+            assert!(found.len() <= 2);
+            assert_eq!(open(&disk.power_loss(seed)).unwrap().files().state_ats, found);
         }
+    }
+}
+
+/// Killed when a manifest has its name, and the name is in the page cache alone: the next start goes on in it, so it makes the name durable first.
+#[test]
+fn a_name_that_only_the_page_cache_has_is_made_durable_before_it_is_acted_on() {
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        disk.arm("manifest.new.after_rename");
+        Manifest::create(&as_disk(&disk), &identity()).unwrap_err();
+        let disk = disk.kill();
+        open(&disk).unwrap().append(&life()[0]).unwrap();
+        let disk = disk.power_loss(seed);
+        let mut manifest = open(&disk).unwrap();
+        assert_eq!(manifest.files().logs.len(), 1);
+        disk.arm("manifest.new.after_rename");
+        let mut last = 99;
+        assert!(move_on(&mut manifest, &mut last, 400).is_err(), "it was to be written anew");
+        let disk = disk.kill();
+        open(&disk).unwrap().append(&Edit::StateAt { lsn: Lsn(9999), added: true }).unwrap();
+        let found = open(&disk.power_loss(seed + 1)).unwrap();
+        assert!([last, last + 1].contains(&found.files().state_ats[0].0) && found.files().state_ats.len() < 4);
+        assert_eq!(found.files().state_ats.last(), Some(&Lsn(9999)));
+        assert_eq!(found.files().logs.len(), 1);
     }
 }
 

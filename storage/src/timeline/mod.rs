@@ -319,7 +319,7 @@ impl Inner {
         if let Err(error) = &outcome
             && manifest.is_broken()
         {
-            self.shared.fail(&format!("the manifest of timeline {} failed: {error}", self.id));
+            self.fail(&format!("the manifest of timeline {} failed: {error}", self.id));
         }
         outcome
     }

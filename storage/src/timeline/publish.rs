@@ -73,10 +73,17 @@ impl Inner {
         if group.on_visible.is_empty() {
             return;
         }
-        if let Some(last) = lock(&self.unseen).back_mut() {
+        let mut unseen = lock(&self.unseen);
+        if let Some(last) = unseen.back_mut() {
             last.answers.extend(group.on_visible);
             return;
         }
+        if self.shared.has_failed() {
+            // What it was decided on may be among what was abandoned.
+            drop(unseen);
+            return group.on_visible.into_iter().for_each(|answer| answer.fail(&Error::Closed));
+        }
+        drop(unseen);
         // Nothing is unseen; but what was taken off the queue a moment ago may still be on its way to the state.
         drop(lock(&self.publishing));
         for answer in group.on_visible {
@@ -113,6 +120,15 @@ impl Inner {
                 return;
             }
         }
+        if self.shared.has_failed() {
+            self.abandon();
+        }
+    }
+
+    /// The engine cannot go on.
+    pub(super) fn fail(&self, why: &str) {
+        self.shared.fail(why);
+        self.abandon();
     }
 
     /// What to sync next; with nothing left the turn ends.
@@ -143,8 +159,7 @@ impl Inner {
     fn sync_once(&self, file: &Arc<dyn File>, lsn: Lsn) -> bool {
         let started = std::time::Instant::now();
         if let Err(error) = file.sync_data() {
-            self.shared.fail(&format!("a sync failed: {error}"));
-            self.abandon();
+            self.fail(&format!("a sync failed: {error}"));
             return false;
         }
         self.shared.stats.syncs.observe(started.elapsed());

@@ -212,7 +212,7 @@ impl Core {
         if let Err(error) = self.active.file.write_vectored_at(&encoded.slices(group), place.position) {
             // What is half written must not stand behind the next group; where even this fails the file is not to be trusted further.
             if let Err(again) = self.active.file.truncate(place.position) {
-                timeline.shared.fail(&format!("cannot take back a failed write ({error}): {again}"));
+                timeline.fail(&format!("cannot take back a failed write ({error}): {again}"));
             }
             return Err(error);
         }
@@ -222,7 +222,7 @@ impl Core {
     /// Ends the active file and begins the next: the old one is synced to its end before the next is named, and named before it gets a frame.
     fn roll(&mut self, timeline: &Arc<Inner>) -> Result<()> {
         if let Err(error) = self.active.file.sync_data() {
-            timeline.shared.fail(&format!("a sync failed: {error}"));
+            timeline.fail(&format!("a sync failed: {error}"));
             return Err(error);
         }
         if let Some(last) = self.active.last_group() {

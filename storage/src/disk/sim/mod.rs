@@ -19,6 +19,7 @@ mod state;
 use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -146,7 +147,13 @@ impl SimDisk {
     }
 
     fn handle(&self, path: &Path, inode: Inode, is_writable: bool) -> Arc<dyn File> {
-        Arc::new(SimFile { disk: self.clone(), path: path.to_path_buf(), inode, is_writable })
+        Arc::new(SimFile {
+            disk: self.clone(),
+            path: path.to_path_buf(),
+            inode,
+            is_writable,
+            sync_failed: AtomicBool::new(false),
+        })
     }
 
     fn opened(&self, path: &Path, is_writable: bool) -> Result<Arc<dyn File>> {
@@ -303,6 +310,7 @@ struct SimFile {
     path: PathBuf,
     inode: Inode,
     is_writable: bool,
+    sync_failed: AtomicBool,
 }
 
 impl SimFile {
@@ -312,13 +320,18 @@ impl SimFile {
     }
 
     fn sync(&self) -> Result<()> {
+        // The disk's lock is held from the failure to its being noted.
         let mut state = self.disk.alive(&self.path)?;
+        if self.sync_failed.load(Ordering::Relaxed) {
+            return Err(io(&self.path, "an earlier sync failed"));
+        }
         match state.begin(Op::Sync, &self.path) {
             Ok(true) => state.by_inode(self.inode).sync(),
             Ok(false) => {}
             Err(error) => {
                 // What Linux does: the pages could not be written and count as clean from now on.
                 state.by_inode(self.inode).forget_dirty();
+                self.sync_failed.store(true, Ordering::Relaxed);
                 return Err(error);
             }
         }

@@ -368,8 +368,8 @@ fn only_the_doubtful_tail_is_written_again() {
     let before = disk.steps();
     let opened = open(&disk.kill(), None, &[]).unwrap();
     assert_eq!(opened.recovered.end_lsn, Lsn(6));
-    // Manifest: last edit and its sync, the opening and its sync. Log: groups 5 and 6 in one write, a sync.
-    assert_eq!(disk.steps() - before, 6);
+    // Manifest: its name, the last edit and its sync, the opening and its sync. Log: groups 5 and 6 in one write, a sync.
+    assert_eq!(disk.steps() - before, 7);
     let at = positions(&disk)[4];
     assert_eq!(disk.contents(dir().log(Lsn(1))).unwrap().len() as u64, at + (at - 64) / 2);
 }
