@@ -134,7 +134,8 @@ impl Index {
         guarded(|| {
             // Nothing is flushed but by `put`: a thread that does so at any time would compete with the log's syncs.
             let config = sled::Config::new().path(&self.dir).cache_capacity(self.cache_bytes).flush_every_ms(None);
-            Ok(Open { db: config.open().map_err(|error| self.refused(&error))?, timelines: HashMap::new() })
+            let db = open_unlocked(&config).map_err(|error| self.refused(&error))?;
+            Ok(Open { db, timelines: HashMap::new() })
         })
     }
 
@@ -198,6 +199,21 @@ fn guarded<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         Err(Error::Corrupt(format!("the index panicked: {}", text.unwrap_or("without a word"))))
     })
+}
+
+/// The threads of a database let go of its lock a moment after its handle is dropped: one that was just closed is waited for.
+fn open_unlocked(config: &sled::Config) -> Result<sled::Db, sled::Error> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock") && std::time::Instant::now() < deadline =>
+            {
+                std::thread::yield_now();
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn said(error: sled::Error) -> Error {

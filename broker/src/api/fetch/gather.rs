@@ -55,7 +55,8 @@ pub(super) async fn gather(ctx: &Context, targets: &[Target], limits: &Limits) -
 /// Enough bytes, or something that the client should know now.
 fn is_enough(found: &[Gathered], limits: &Limits) -> bool {
     let bytes: usize = found.iter().map(|gathered| gathered.bytes).sum();
-    bytes >= limits.min_bytes || found.iter().any(|gathered| gathered.marks.is_error() || gathered.diverging.is_some())
+    bytes >= limits.min_bytes.min(limits.max_bytes)
+        || found.iter().any(|gathered| gathered.marks.is_error() || gathered.diverging.is_some())
 }
 
 /// Waits until what was appended when `found` was read is visible; whether there was more than was found. (It may have become visible meanwhile.)
@@ -63,7 +64,9 @@ async fn await_appended(targets: &[Target], found: &[Gathered]) -> bool {
     let mut is_more = false;
     for (target, gathered) in targets.iter().zip(found) {
         let Some((topic, partition)) = &target.found else { continue };
-        if partition.log_end() <= gathered.marks.high_watermark {
+        // Where nothing was read, the watermark may have moved between the read and the marks: the offset asked for tells.
+        let known = if gathered.bytes == 0 { target.fetch_offset } else { gathered.marks.high_watermark };
+        if partition.log_end() <= known {
             continue;
         }
         is_more = true;
@@ -80,9 +83,13 @@ async fn await_appended(targets: &[Target], found: &[Gathered]) -> bool {
 fn wait_for_more(targets: &[Target], found: &[Gathered], notify: &Arc<Notify>) -> Vec<Waiter> {
     let notify = Arc::clone(notify);
     let wake: Wake = Arc::new(move || notify.notify_one());
+    // With nothing read at all, no limit can be why: what lies at the offset asked for is news, even if it came before the marks were taken.
+    let is_empty = found.iter().all(|gathered| gathered.bytes == 0);
     let with_marks = targets.iter().zip(found).filter_map(|(target, gathered)| {
         let (_, partition) = target.found.as_ref()?;
-        Some(partition.wait(gathered.marks.high_watermark, &wake))
+        let asked = is_empty && target.max_bytes > 0;
+        let known = if asked { target.fetch_offset } else { gathered.marks.high_watermark };
+        Some(partition.wait(known, &wake))
     });
     with_marks.collect()
 }
