@@ -32,15 +32,12 @@ fn created() -> (SimDisk, Manifest) {
     let manifest = Manifest::create(&as_disk(&disk), &identity()).unwrap();
     (disk, manifest)
 }
-
 fn open(disk: &SimDisk) -> Result<Manifest> {
     Manifest::open(&as_disk(disk), &identity())
 }
-
 fn segment(id: u64) -> SegmentFile {
     SegmentFile { id: FileId(id), class: 2, first: Lsn(51), last: Lsn(60), bytes: 4096 }
 }
-
 /// A life in edits: each fits what those before it made.
 fn life() -> Vec<Edit> {
     vec![
@@ -62,7 +59,6 @@ fn life() -> Vec<Edit> {
         Edit::Closed { last: Lsn(70) },
     ]
 }
-
 fn any_edit() -> impl Strategy<Value = Edit> {
     let file = any::<(u8, u64)>().prop_map(|(kind, id)| match kind % 3 {
         0 => FileRef::Log(Lsn(id)),
@@ -92,7 +88,6 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         _ => Edit::Dropped { files },
     })
 }
-
 proptest! {
     #[test]
     fn edits_are_read_back_and_no_byte_changes_unnoticed(edit in any_edit(), salt: u64, flip in 1u8..) {
@@ -126,7 +121,6 @@ proptest! {
         let _ = Edit::decode(&bytes, SALT);
     }
 }
-
 #[test]
 fn an_edit_of_a_newer_program_is_told_from_damage() {
     let mut bytes = Edit::Closed { last: Lsn(1) }.encode(SALT);
@@ -144,7 +138,6 @@ fn an_edit_of_a_newer_program_is_told_from_damage() {
     let why = open(&disk).unwrap_err().to_string();
     assert!(why.contains("kind 200"), "{why}");
 }
-
 #[test]
 fn the_set_is_what_the_edits_say() {
     let (disk, mut manifest) = created();
