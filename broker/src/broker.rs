@@ -120,6 +120,7 @@ fn options(config: &Arc<Config>, disk: Arc<dyn Disk>, index_dir: Option<PathBuf>
             Durability::PageCache => StateDurability::PageCache,
         },
         log_file_bytes: config.log.file_bytes,
+        log_roll_ms: millis(config.log.roll),
         cache_bytes: config.log.tail_cache_bytes,
         checkpoint_bytes: config.log.checkpoint_bytes,
         index_dir,

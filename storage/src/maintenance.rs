@@ -71,10 +71,10 @@ fn tend(timeline: &Timeline) -> Result<()> {
 pub(crate) fn retain(engine: &Engine) -> Result<()> {
     let _turn = lock(&engine.shared().tending);
     let mut total = segment::Shares::default();
-    for timeline in engine.timelines() {
+    for timeline in engine.timelines().iter().chain([engine.system()]) {
         if timeline.damage().is_none() {
-            hide_expired(&timeline)?;
-            total += segment::collect(engine, &timeline)?;
+            hide_expired(timeline)?;
+            total += segment::collect(engine, timeline)?;
         }
     }
     let stats = engine.stats();
@@ -144,6 +144,14 @@ impl Inner {
         }
         self.shared.stats.checkpoints.add(1);
         Ok(())
+    }
+
+    /// As [`Inner::save`], also where nothing was written since the last one.
+    pub(crate) fn save_anew(self: &Arc<Self>) -> Result<()> {
+        if self.newest_state_at() == Some(self.written_lsn()) {
+            self.step_on()?;
+        }
+        self.save()
     }
 
     fn newest_state_at(&self) -> Option<Lsn> {

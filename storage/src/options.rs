@@ -47,6 +47,8 @@ pub struct Options {
     pub durability: Durability,
     /// A log file is ended at this size, 64 KiB to 1 GiB.
     pub log_file_bytes: u64,
+    /// The log file that is appended to is ended at this age, in milliseconds, if something in it waits to be let go.
+    pub log_roll_ms: i64,
     /// The tail cache; 0: none.
     pub cache_bytes: u64,
     /// A checkpoint is made after so many bytes of log.
@@ -85,6 +87,7 @@ impl Options {
             on_fatal: Arc::new(|why| tracing::error!("{why}")),
             durability: Durability::Fsync,
             log_file_bytes: 256 << 20,
+            log_roll_ms: 3_600_000,
             cache_bytes: 64 << 20,
             checkpoint_bytes: 64 << 20,
             index_dir: None,

@@ -112,6 +112,8 @@ pub struct LogConfig {
     pub durability: Durability,
     /// The size at which a log file is closed.
     pub file_bytes: u64,
+    /// The age at which a log file is closed if something in it waits to be let go.
+    pub roll: Duration,
     /// Memory for what was written last.
     pub tail_cache_bytes: u64,
     /// Log between two checkpoints of the state.
@@ -128,6 +130,7 @@ impl LogConfig {
         Self {
             durability: keys.choice("log.durability", &durabilities),
             file_bytes: keys.bytes("log.file_bytes", MIB..=GIB),
+            roll: keys.duration("log.roll_ms", SECOND..=LONG_MAX),
             tail_cache_bytes: keys.bytes("log.tail_cache_bytes", 0..=TIB),
             checkpoint_bytes: keys.bytes("log.checkpoint_bytes", MIB..=TIB),
             index_cache_bytes: keys.bytes("log.index_cache_bytes", MIB..=TIB),

@@ -1,5 +1,8 @@
 //! Collection: raises the history floor, lets files go that nothing needs, and has rewritten what pays.
 //!
+//! What lies above the last state-at but one is not touched: a start reads it, should the newest state-at have rotted. The past of `system` is nobody's: its floor
+//! is that state-at, and no fact has to say so.
+//!
 //! Order, each step durable before the next: the floor is planned (pins below it are refused from here on), its fact is written to `system`, the pins are read, one edit takes
 //! files out of the manifest, and only then are they unlinked. A reader that has a file open goes on reading it.
 
@@ -9,19 +12,28 @@ use crate::engine::{Engine, wait};
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, FileRef};
 use crate::state::{Change, Fact, Floor};
-use crate::timeline::{Inner, Timeline, lock};
-use crate::units::Lsn;
+use crate::timeline::{Entry, Inner, LogFile, Timeline, lock};
+use crate::units::{Lsn, TimelineId};
 
 use super::files::File;
-use super::need::{Need, Shares};
+use super::need::{By, Need, Shares};
 use super::rewrite::rewrite;
 use super::sort;
+
+/// A log file that waits for its end has at least this part of its bytes in facts below the floor, or some record that nobody needs.
+const FACTS_SHARE: u64 = 16;
 
 /// One collection of a timeline. Returns what its sealed files hold, by who needs it.
 pub(crate) fn collect(engine: &Engine, timeline: &Timeline) -> Result<Shares> {
     let inner = &timeline.0;
-    raise_floor(engine, timeline)?;
-    cap_history(engine, timeline)?;
+    if timeline.id() == TimelineId::SYSTEM {
+        let floor = need_of(inner).base();
+        inner.history.settle(inner.history.plan(floor));
+    } else {
+        raise_floor(engine, timeline)?;
+        cap_history(engine, timeline)?;
+    }
+    roll_if_due(inner)?;
     save_if_held_up(inner)?;
     let need = need_of(inner);
     let unneeded: Vec<File> = inner.files.all().into_iter().filter(|file| is_spare(file, &need)).collect();
@@ -41,30 +53,72 @@ fn total(inner: &Inner, need: &Need<'_>) -> Shares {
     total
 }
 
-/// Files are given up or rewritten only below the newest state-at. Where nothing more is written none would come by itself.
-fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
-    let need = need_of(inner);
-    let newest = need.newest();
-    for file in inner.files.all().into_iter().filter(|file| file.last_lsn() >= newest) {
-        if sort::is_mostly_dead(&file, &need, false)? {
-            return inner.save();
+/// Ends the active log file where it is old and something in it waits to be let go: a volume that hardly writes would keep it for ever.
+fn roll_if_due(inner: &Arc<Inner>) -> Result<()> {
+    let Some(active) = inner.active_log() else { return Ok(()) };
+    let began = active.groups().first().map(|first| first.time);
+    let old = inner.shared.now().saturating_sub(inner.shared.options.log_roll_ms);
+    if began.is_some_and(|began| began <= old) && something_waits(inner, &active, &need_of(inner)) {
+        inner.end_active()?;
+        inner.seal_ended()?;
+    }
+    Ok(())
+}
+
+/// Whether records in a log file are needed by nobody, or enough facts lie below the floor. (The records of a partition go from the first on.)
+fn something_waits(inner: &Inner, log: &Arc<LogFile>, need: &Need<'_>) -> bool {
+    let facts_max = inner.shared.options.log_file_bytes / FACTS_SHARE;
+    let mut facts = 0;
+    for partition in log.touched() {
+        let pieces = partition.pieces();
+        let Some(chunk) = pieces.tail.iter().find(|chunk| Arc::ptr_eq(&chunk.log, log)) else { continue };
+        let lsn_of = |entry: &Entry| log.group_of(u64::from(entry.position)).map_or(Lsn::ZERO, |group| group.lsn);
+        if partition.id().topic.is_internal() {
+            let below = chunk.entries.iter().take_while(|entry| lsn_of(entry) <= need.needed.floor);
+            facts += below.map(|entry| u64::from(entry.bytes)).sum::<u64>();
+            continue;
         }
+        let first = chunk
+            .entries
+            .first()
+            .map(|first| (chunk.entries.get(1).map_or(chunk.end_offset, |next| next.base_offset), lsn_of(first)));
+        drop(pieces);
+        if first.is_some_and(|(end, lsn)| need.by(partition.id(), end, (lsn, lsn)) == By::Nobody) {
+            return true;
+        }
+    }
+    facts >= facts_max
+}
+
+/// Files are given up or rewritten only below the last state-at but one. Where nothing more is written none would come by itself.
+fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
+    for _ in 0..2 {
+        let need = need_of(inner);
+        let base = need.base();
+        let mut is_held_up = false;
+        for file in inner.files.all().into_iter().filter(|file| file.last_lsn() >= base) {
+            is_held_up = is_held_up || sort::is_mostly_dead(&file, &need, false)?;
+        }
+        if !is_held_up {
+            return Ok(());
+        }
+        inner.save_anew()?;
     }
     Ok(())
 }
 
 /// Collects files that are mostly dead, one by one, then sorts log files that wait for it.
 fn rewrite_what_pays(inner: &Inner, need: &Need<'_>) -> Result<()> {
-    let newest = need.newest();
+    let base = need.base();
     let space = inner.shared.disk.space()?;
     let is_nearly_full = space.free < space.total / 5;
-    for file in inner.files.all().into_iter().filter(|file| file.last_lsn() < newest) {
+    for file in inner.files.all().into_iter().filter(|file| file.last_lsn() < base) {
         if !inner.files.is_spoiled(file.name()) && sort::is_mostly_dead(&file, need, is_nearly_full)? {
             rewrite_some(inner, need, &[file])?;
         }
     }
     loop {
-        let files = sort::to_sort(inner, newest)?;
+        let files = sort::to_sort(inner, base)?;
         if files.is_empty() || !rewrite_some(inner, need, &files)? {
             return Ok(());
         }
@@ -96,11 +150,11 @@ fn need_of(inner: &Inner) -> Need<'_> {
     Need { tables: &inner.tables, needed: inner.history.needed(), state_ats }
 }
 
-/// Nothing needs it, and a start reads from behind it on. (The end of a partition needs no batch that stays: what no view sees lies below every view's
-/// log start, which the newest state-at holds. Facts say for themselves whether they are needed.)
+/// Nothing needs it, and every start reads from behind it on. (The end of a partition needs no batch that stays: what no view sees lies below every view's
+/// log start, which the last two state-ats hold. Facts say for themselves whether they are needed.)
 fn is_spare(file: &File, need: &Need<'_>) -> bool {
     let shares = file.shares(need);
-    shares.live == 0 && shares.history == 0 && file.last_lsn() < need.newest()
+    shares.live == 0 && shares.history == 0 && file.last_lsn() < need.base()
 }
 
 /// Raises the floor to the newest group that is older than the history that is kept.

@@ -58,9 +58,9 @@ impl Need<'_> {
         }
     }
 
-    /// The newest state-at: a start reads from there on.
-    pub(crate) fn newest(&self) -> Lsn {
-        self.state_ats.last().copied().unwrap_or(Lsn::ZERO)
+    /// The last state-at but one: should the newest have rotted, a start reads the log from there on. Log files with groups above it stay as they are.
+    pub(crate) fn base(&self) -> Lsn {
+        self.state_ats.iter().rev().nth(1).copied().unwrap_or(Lsn::ZERO)
     }
 
     /// Whether every batch of a stretch is needed, as far as that is known without its index.
@@ -79,9 +79,10 @@ impl Need<'_> {
         })
     }
 
-    /// The state-ats that may go: no pin lies between one and the next, and the floor is at or above the next.
+    /// The state-ats that may go: no pin lies between one and the next, and the floor is at or above the next. The last two stay.
     pub(crate) fn spare_state_ats(&self) -> Vec<Lsn> {
-        let pairs = self.state_ats.windows(2).map(|pair| (pair[0], pair[1]));
+        let (_newest, older) = self.state_ats.split_last().unwrap_or((&Lsn::ZERO, &[]));
+        let pairs = older.windows(2).map(|pair| (pair[0], pair[1]));
         let spare = pairs.filter(|(at, next)| {
             let pinned = self.needed.pins.iter().any(|pin| (*at..*next).contains(pin));
             !pinned && self.needed.floor >= *next

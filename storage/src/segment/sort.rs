@@ -24,7 +24,7 @@ const RUN_BYTES: u64 = 64 << 10;
 const SOON_MS: i64 = 3_600_000;
 
 /// Log files to sort together, by their first groups; none if it does not pay yet.
-pub(super) fn to_sort(inner: &Inner, newest: Lsn) -> Result<Vec<File>> {
+pub(super) fn to_sort(inner: &Inner, base: Lsn) -> Result<Vec<File>> {
     let mut files = inner.files.all();
     files.sort_by_key(|file| file.first_lsn());
     let mut run: Vec<File> = Vec::new();
@@ -38,13 +38,13 @@ pub(super) fn to_sort(inner: &Inner, newest: Lsn) -> Result<Vec<File>> {
             continue;
         }
         let fits = fits(&run, &file);
-        if !fits || !is_unsorted(inner, &file, newest)? {
+        if !fits || !is_unsorted(inner, &file, base)? {
             if pays(&run) {
                 return Ok(run);
             }
             run.clear();
         }
-        if is_unsorted(inner, &file, newest)? {
+        if is_unsorted(inner, &file, base)? {
             run.push(file);
         }
     }
@@ -63,10 +63,10 @@ fn fits(run: &[File], next: &File) -> bool {
 }
 
 /// A log file that reads would gain from being sorted.
-fn is_unsorted(inner: &Inner, file: &File, newest: Lsn) -> Result<bool> {
+fn is_unsorted(inner: &Inner, file: &File, base: Lsn) -> Result<bool> {
     let is_log = matches!(file.name(), FileRef::Log(_));
     Ok(is_log
-        && file.last_lsn() < newest
+        && file.last_lsn() < base
         && !inner.files.is_spoiled(file.name())
         && !expires_soon(inner, file)
         && inner.files.has_short_runs(file, short_runs)?)

@@ -104,6 +104,8 @@ pub(super) enum Item {
     Idle,
     /// A new leader epoch.
     Epoch(i32, Deliver),
+    /// The end of the active log file, if there is a group in it.
+    Roll(Deliver),
 }
 
 impl Item {
@@ -111,7 +113,7 @@ impl Item {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Item::Append(append, _) => append.parts.iter().map(|part| part.batch.len()).sum(),
-            Item::Transact(_) | Item::Barrier(_) | Item::Idle | Item::Epoch(..) => 0,
+            Item::Transact(_) | Item::Barrier(_) | Item::Idle | Item::Epoch(..) | Item::Roll(_) => 0,
         }
     }
 }

@@ -17,6 +17,8 @@ mod producers;
 mod publish;
 pub mod recovery;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::VecDeque;
@@ -35,7 +37,7 @@ pub(crate) use checkpoint::with_running_max;
 pub(crate) use history::{History, Lease, Needed};
 pub(crate) use partition::lock;
 
-use crate::engine::Shared;
+use crate::engine::{Shared, wait};
 use crate::error::{Error, Result};
 use crate::frame;
 use crate::manifest::{Edit, Manifest, NextLog};
@@ -273,9 +275,25 @@ impl Inner {
         self.submit(Item::Idle);
     }
 
+    /// Ends the active log file, if there is a group in it. Parks the thread.
+    pub(crate) fn end_active(self: &Arc<Self>) -> Result<()> {
+        wait(|done| self.submit(Item::Roll(done)))
+    }
+
+    /// Writes a group that says nothing, so that the log stands above where it stood. Parks the thread.
+    pub(crate) fn step_on(self: &Arc<Self>) -> Result<()> {
+        self.mark_idle();
+        wait(|done| self.submit(Item::Barrier(Box::new(move || done(Ok(()))))))
+    }
+
+    /// The log file that is appended to; none where the log is damaged.
+    pub(crate) fn active_log(&self) -> Option<Arc<LogFile>> {
+        lock(&self.core).as_ref().map(|core| Arc::clone(&core.active))
+    }
+
     /// The newest group at or before a time, among those in files that are not sealed.
     pub(crate) fn unsealed_group_at(&self, time: i64) -> Option<Lsn> {
-        let active = lock(&self.core).as_ref().map(|core| Arc::clone(&core.active));
+        let active = self.active_log();
         let unsealed = lock(&self.unsealed).clone();
         active.iter().chain(unsealed.iter().rev()).find_map(|log| log.group_at(time)).map(|group| group.lsn)
     }
@@ -298,10 +316,9 @@ impl Inner {
         }
     }
 
-    /// Makes the next log file and names it in the manifest, in that order.
-    fn create_log(&self, first: Lsn, before: &LogFile) -> Result<Arc<LogFile>> {
-        let after = before.last_group().map_or(Lsn::ZERO, |last| last.lsn);
-        let next = NextLog { first, after, after_bytes: before.bytes(), created_ms: self.shared.now() };
+    /// Makes the next log file and names it in the manifest, in that order. The one before it ends at `after_bytes` with the group `after`.
+    fn create_log(&self, first: Lsn, after: Lsn, after_bytes: u64) -> Result<Arc<LogFile>> {
+        let next = NextLog { first, after, after_bytes, created_ms: self.shared.now() };
         let file = self.with_manifest(|manifest| manifest.create_log(next))?;
         Ok(LogFile::new(first, file, frame::HEADER_BYTES as u64))
     }

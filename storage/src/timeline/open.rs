@@ -12,13 +12,13 @@ use super::fold::Fold;
 use super::log_file::LogFile;
 use super::partition::lock;
 use super::publish::SyncTarget;
-use super::recovery::{Recovered, Recovery, Required, Resume, Start};
+use super::recovery::{Recovered, Recovery, Required, Resume, Start, set_aside};
 use super::writer::Core;
 use super::{History, Inner, Producers, Tables, Timeline};
 use crate::engine::{Shared, random_u64};
 use crate::error::{Error, Result};
 use crate::frame;
-use crate::manifest::{Edit, Identity, Manifest, NextLog, TimelineDir};
+use crate::manifest::{Edit, FileRef, Identity, Manifest, NextLog, TimelineDir};
 use crate::segment;
 use crate::state::{Checkpoint, Durability, Pending, State, TimelineInfo, Volume, VolumeId, state_at};
 use crate::units::{Lsn, TimelineId};
@@ -78,7 +78,8 @@ impl Timeline {
         let identity = Identity::read(&*shared.disk, info.id)?;
         let mut manifest = Manifest::open(&shared.disk, &identity)?;
         let mut required = required;
-        let checkpoint = newest_checkpoint(shared, &identity, &manifest, &mut required)?;
+        let mut rotten = Vec::new();
+        let checkpoint = newest_checkpoint(shared, &identity, &manifest, &mut required, &mut rotten)?;
         let tables = Tables::new(checkpoint.facts.clone(), info.leader_epoch, Arc::clone(&shared.options.policy));
         restore_partitions(&tables, &checkpoint.partitions, &checkpoint.log_starts);
         open_topics(&tables, &checkpoint.facts);
@@ -92,6 +93,9 @@ impl Timeline {
             Recovery { disk: &shared.disk, identity: &identity, manifest: &mut manifest, required: &required, start };
         let recovered = recovery.run(&mut |group| fold.group(group))?;
         report(info.id, &recovered);
+        if recovered.damage.is_none() {
+            quarantine(shared, &mut manifest, &rotten)?;
+        }
         let Fold { producers, logs, .. } = fold;
         let files = segment::load(shared, &manifest, (identity.timeline, identity.salt), &tables)?;
         let found = Found { identity, tables, producers, logs, recovered, history, files };
@@ -122,12 +126,14 @@ fn required_by(state: &State, id: TimelineId) -> Vec<Required> {
     pins.chain(floor).collect()
 }
 
-/// The newest checkpoint that can be read, of the index or of a state-at file; that of an empty log if there is none.
+/// The newest checkpoint that can be read, of the index or of a state-at file; that of an empty log if there is none. State-at files that do not check
+/// on the way to it are `rotten`.
 fn newest_checkpoint(
     shared: &Shared,
     identity: &Identity,
     manifest: &Manifest,
     required: &mut Vec<Required>,
+    rotten: &mut Vec<Lsn>,
 ) -> Result<Checkpoint> {
     let files = manifest.files();
     let index = shared.index.as_ref().and_then(|index| lock(index).load(identity.timeline));
@@ -143,11 +149,27 @@ fn newest_checkpoint(
             Ok(checkpoint) => return Ok(checkpoint),
             Err(error @ (Error::Corrupt(_) | Error::Io { .. })) => {
                 tracing::error!(timeline = %identity.timeline, %lsn, %error, "a state-at file is not to be used: going on with an older one");
+                let is_there = shared.disk.exists(&manifest.dir().state_at(*lsn))?;
+                rotten.extend((!is_there || matches!(error, Error::Corrupt(_))).then_some(*lsn));
             }
             Err(error) => return Err(error),
         }
     }
     Ok(Checkpoint::default())
+}
+
+/// Folds that do not check leave the file set, since collection relies on every one that is in it; they are kept for a person to look at.
+fn quarantine(shared: &Shared, manifest: &mut Manifest, rotten: &[Lsn]) -> Result<()> {
+    for lsn in rotten {
+        let path = manifest.dir().state_at(*lsn);
+        // Where the process died between the two, only the edit is left to do.
+        if shared.disk.exists(&path)? {
+            set_aside(&*shared.disk, manifest.dir(), &path, manifest.opening())?;
+        }
+        manifest.append(&Edit::StateAt { lsn: *lsn, added: false })?;
+        manifest.unlinked(FileRef::StateAt(*lsn));
+    }
+    Ok(())
 }
 
 fn start_at(checkpoint: &Checkpoint) -> Option<Start> {

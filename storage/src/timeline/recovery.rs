@@ -19,6 +19,8 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub(super) use sweep::set_aside;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;

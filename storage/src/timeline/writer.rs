@@ -113,6 +113,8 @@ impl Core {
                 group.marker = Some(FrameKind::Epoch);
                 group.on_visible.push(Answer::Deliver(done));
             }
+            Item::Roll(done) if timeline.shared.has_failed() => done(Err(Error::Closed)),
+            Item::Roll(done) => done(self.roll(timeline)),
         }
     }
 
@@ -197,7 +199,7 @@ impl Core {
         group.drafts.sort_by_key(|draft| (draft.kind, draft.id));
         let bytes = group.bytes();
         let full = self.active.bytes().saturating_add(bytes) > timeline.shared.options.log_file_bytes;
-        if full && self.active.last_group().is_some() {
+        if full {
             self.roll(timeline)?;
         }
         let place = Place {
@@ -220,16 +222,16 @@ impl Core {
     }
 
     /// Ends the active file and begins the next: the old one is synced to its end before the next is named, and named before it gets a frame.
+    /// A file without groups goes on: the next one would have its name.
     fn roll(&mut self, timeline: &Arc<Inner>) -> Result<()> {
+        let Some(last) = self.active.last_group() else { return Ok(()) };
         if let Err(error) = self.active.file.sync_data() {
             timeline.fail(&format!("a sync failed: {error}"));
             return Err(error);
         }
-        if let Some(last) = self.active.last_group() {
-            timeline.synced(last.lsn);
-        }
+        timeline.synced(last.lsn);
         timeline.shared.disk.fail_point("roll.old_synced")?;
-        let next = timeline.create_log(self.next_lsn, &self.active)?;
+        let next = timeline.create_log(self.next_lsn, last.lsn, self.active.bytes())?;
         let old = std::mem::replace(&mut self.active, next);
         self.chain = 0;
         timeline.set_sync_file(&self.active);

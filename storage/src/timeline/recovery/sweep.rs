@@ -159,7 +159,8 @@ fn never_written(disk: &dyn Disk, identity: &Identity, path: &Path, first: Lsn) 
     Ok(matches!(scanner.next()?, Scanned::End { .. }))
 }
 
-fn set_aside(disk: &dyn Disk, dir: &TimelineDir, from: &Path, opening: u32) -> Result<Aside> {
+/// Moves a file to `trash/`, where it stays until a person has looked at it.
+pub(in crate::timeline) fn set_aside(disk: &dyn Disk, dir: &TimelineDir, from: &Path, opening: u32) -> Result<Aside> {
     let name = from.file_name().unwrap_or_default().to_string_lossy();
     let to = dir.trash().join(format!("{name}.{opening}"));
     disk.create_dir_all(&dir.trash())?;

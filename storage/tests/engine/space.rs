@@ -1,0 +1,98 @@
+//! What the disk holds: as much as views need, however often files are tended, and nothing that is past its time.
+
+use millpond_storage::state::{Change, Fact, Group, GroupKey};
+
+use crate::world::{HOUR, MINUTE, World};
+
+#[test]
+fn log_files_with_short_runs_are_sorted_once_and_the_disk_does_not_grow() {
+    let world = World::new();
+    let ids = world.partitions("long", 20).expect("made");
+    world.fill(&ids, 300).expect("alive");
+    let before = world.all_shown(&ids);
+    world.tend().expect("alive");
+    world.tend().expect("alive");
+    assert!(!world.files(1, ".seg").is_empty(), "nothing was sorted: {:?}", world.disk.paths());
+    let bytes = world.bytes(1);
+    for _ in 0..10 {
+        world.tend().expect("alive");
+        // Markers of idle logs and facts of floors take their few bytes; records written again would be half a mebibyte.
+        assert!(world.bytes(1) <= bytes + (16 << 10), "the disk grows from {bytes} to {}", world.bytes(1));
+    }
+    let world = world.again(Some(1));
+    assert!(world.all_shown(&ids) == before, "sorting changed what is read");
+}
+
+#[test]
+fn what_expires_is_freed_though_it_lay_among_what_stays() {
+    let world = World::new();
+    let mut ids = world.partitions("short", 9).expect("made");
+    ids.extend(world.partitions("long", 1).expect("made"));
+    world.fill(&ids, 500).expect("alive");
+    world.tend().expect("alive");
+    let full = world.bytes(1);
+    world.ground.pass(5 * MINUTE);
+    world.engine.retain().expect("hidden");
+    world.ground.pass(11 * MINUTE);
+    world.engine.retain().expect("collected");
+    let left = world.bytes(1);
+    assert!(left < full / 2, "{left} of {full} bytes are left: {:?}", world.disk.paths());
+    let shown = world.all_shown(&ids[9..]);
+    assert_eq!(shown[0].2.len(), 50, "what stays is whole");
+}
+
+/// Facts of the groups of `system`, each over the one before.
+fn members(world: &World, count: usize) {
+    for n in 0..count {
+        let key = GroupKey { scope: 0, group: format!("group-{}", n % 10).into() };
+        let group = Group { key, members: format!("{n:>2000}").into_bytes().into() };
+        world.put_in_system(Fact::Group(Change::Put(group))).get().expect("alive").expect("durable");
+    }
+}
+
+#[test]
+fn the_log_of_system_is_collected() {
+    let mut world = World::new();
+    for round in 0..10 {
+        members(&world, 200);
+        world.tend().expect("alive");
+        world.tend().expect("alive");
+        let bytes = world.bytes(0);
+        // Nearly 500,000 bytes a round. What may stay: two folds, and the files above the older of them.
+        assert!(bytes < 600_000, "round {round}: system holds {bytes} bytes: {:?}", world.disk.paths());
+        if round % 3 == 2 {
+            world = world.again((round > 5).then_some(round));
+        }
+        let last = world.engine.system().state(|state| {
+            let key = GroupKey { scope: 0, group: "group-9".into() };
+            state.group(&key).cloned()
+        });
+        assert_eq!(last.expect("it is there")[..], *format!("{:>2000}", 199).as_bytes());
+    }
+}
+
+/// Less than a log file, so that nothing but age ends it.
+#[test]
+fn what_is_past_its_time_is_freed_where_nothing_more_is_written() {
+    let world = World::tuned(|options| options.log_file_bytes = 1 << 20);
+    let ids = world.partitions("short", 3).expect("made");
+    world.fill(&ids, 100).expect("alive");
+    world.tend().expect("alive");
+    let full = world.bytes(1);
+    assert!(full > 150_000, "{full} bytes");
+    world.ground.pass(30 * MINUTE);
+    world.tend().expect("hidden");
+    assert!(world.bytes(1) >= full, "the log file is young, and history reaches back");
+    world.ground.pass(HOUR);
+    world.tend().expect("collected");
+    let left = world.bytes(1);
+    assert!(left < 20_000, "{left} of {full} bytes are left: {:?}", world.disk.paths());
+    let logs = world.files(1, ".log");
+    for _ in 0..3 {
+        world.ground.pass(3 * HOUR);
+        world.tend().expect("alive");
+    }
+    assert_eq!(world.files(1, ".log"), logs, "nothing waits: no file is ended for nothing");
+    let world = world.again(Some(3));
+    assert_eq!(world.append(ids[1], "next"), Some(33), "the end is not forgotten with the records");
+}
