@@ -16,6 +16,7 @@ use crate::timeline::{Entry, Inner, LogFile, Timeline, lock};
 use crate::units::{Lsn, TimelineId};
 
 use super::files::File;
+use super::merge;
 use super::need::{By, Need, Shares};
 use super::rewrite::rewrite;
 use super::sort;
@@ -95,7 +96,7 @@ fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
     for _ in 0..2 {
         let need = need_of(inner);
         let base = need.base();
-        let mut is_held_up = false;
+        let mut is_held_up = sort::to_sort(inner, base)?.is_empty() && !sort::to_sort(inner, Lsn::MAX)?.is_empty();
         for file in inner.files.all().into_iter().filter(|file| file.last_lsn() >= base) {
             is_held_up = is_held_up || sort::is_mostly_dead(&file, &need, false)?;
         }
@@ -107,7 +108,7 @@ fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
     Ok(())
 }
 
-/// Collects files that are mostly dead, one by one, then sorts log files that wait for it.
+/// Collects files that are mostly dead, one by one, then sorts log files that wait for it, then merges what is small.
 fn rewrite_what_pays(inner: &Inner, need: &Need<'_>) -> Result<()> {
     let base = need.base();
     let space = inner.shared.disk.space()?;
@@ -117,12 +118,15 @@ fn rewrite_what_pays(inner: &Inner, need: &Need<'_>) -> Result<()> {
             rewrite_some(inner, need, &[file])?;
         }
     }
-    loop {
-        let files = sort::to_sort(inner, base)?;
-        if files.is_empty() || !rewrite_some(inner, need, &files)? {
-            return Ok(());
-        }
+    let mut next = sort::to_sort(inner, base)?;
+    while !next.is_empty() && rewrite_some(inner, need, &next)? {
+        next = sort::to_sort(inner, base)?;
     }
+    next = merge::to_merge(inner);
+    while !next.is_empty() && rewrite_some(inner, need, &next)? {
+        next = merge::to_merge(inner);
+    }
+    Ok(())
 }
 
 /// Rewrites, if there is room for the outputs beside the inputs. A bad place or a full disk gives this job up and no other.

@@ -3,6 +3,7 @@
 mod collect;
 mod files;
 mod index;
+mod merge;
 mod need;
 mod rewrite;
 mod seal;

@@ -37,8 +37,8 @@ pub(super) fn to_sort(inner: &Inner, base: Lsn) -> Result<Vec<File>> {
             run.clear();
             continue;
         }
-        let fits = fits(&run, &file);
-        if !fits || !is_unsorted(inner, &file, base)? {
+        let together: Vec<File> = run.iter().chain([&file]).cloned().collect();
+        if !fits(&together) || !is_unsorted(inner, &file, base)? {
             if pays(&run) {
                 return Ok(run);
             }
@@ -55,11 +55,11 @@ fn pays(run: &[File]) -> bool {
     run.len() >= LOGS || run.iter().map(|file| file.bytes()).sum::<u64>() >= BYTES
 }
 
-fn fits(run: &[File], next: &File) -> bool {
-    let files = || run.iter().chain([next]);
-    let batches: u64 = files().flat_map(|file| file.stretches()).map(StretchRecord::entries).sum();
-    let bytes: u64 = files().map(|file| file.bytes()).sum();
-    run.is_empty() || (batches <= BATCHES_MAX && bytes <= BYTES + BYTES / 2)
+/// Whether files are not too much for one job. (One alone never is.)
+pub(super) fn fits(files: &[File]) -> bool {
+    let batches: u64 = files.iter().flat_map(|file| file.stretches()).map(StretchRecord::entries).sum();
+    let bytes: u64 = files.iter().map(|file| file.bytes()).sum();
+    files.len() <= 1 || (batches <= BATCHES_MAX && bytes <= BYTES + BYTES / 2)
 }
 
 /// A log file that reads would gain from being sorted.
@@ -72,7 +72,8 @@ fn is_unsorted(inner: &Inner, file: &File, base: Lsn) -> Result<bool> {
         && inner.files.has_short_runs(file, short_runs)?)
 }
 
-fn expires_soon(inner: &Inner, file: &File) -> bool {
+/// Whether all records of a file are past their time within the hour.
+pub(super) fn expires_soon(inner: &Inner, file: &File) -> bool {
     let soon = inner.shared.now().saturating_add(SOON_MS);
     let users = file.stretches().iter().filter(|stretch| !stretch.partition.topic.is_internal());
     users.into_iter().all(|stretch| {

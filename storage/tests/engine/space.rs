@@ -11,7 +11,6 @@ fn log_files_with_short_runs_are_sorted_once_and_the_disk_does_not_grow() {
     world.fill(&ids, 300).expect("alive");
     let before = world.all_shown(&ids);
     world.tend().expect("alive");
-    world.tend().expect("alive");
     assert!(!world.files(1, ".seg").is_empty(), "nothing was sorted: {:?}", world.disk.paths());
     let bytes = world.bytes(1);
     for _ in 0..10 {
@@ -95,4 +94,57 @@ fn what_is_past_its_time_is_freed_where_nothing_more_is_written() {
     assert_eq!(world.files(1, ".log"), logs, "nothing waits: no file is ended for nothing");
     let world = world.again(Some(3));
     assert_eq!(world.append(ids[1], "next"), Some(33), "the end is not forgotten with the records");
+}
+
+/// Topics of eight expiry classes: every sort leaves eight segments, each half as long as a log file.
+#[test]
+fn small_segments_are_merged_and_nothing_that_is_read_changes() {
+    let world = World::new();
+    let ids: Vec<_> = (0..8)
+        .map(|class| {
+            let number = world.topic_number().expect("alive");
+            world.keep_for(&format!("topic-{class}"), number, 2 << class).expect("made")
+        })
+        .collect();
+    let mut pinned = Vec::new();
+    for round in 0..20 {
+        world.fill(&ids, 160).expect("alive");
+        world.tend().expect("alive");
+        if round % 6 == 5 {
+            let view = world.log.at(world.log.visible_lsn()).expect("the newest");
+            let shown: Vec<_> = ids.iter().map(|id| world.shown(&view, *id).expect("alive")).collect();
+            pinned.push((view, shown));
+        }
+    }
+    let segments = world.files(1, ".seg").len();
+    // Not merged there would be 150. A class holds 600,000 bytes: at most one segment per 64 KiB and a few that wait.
+    assert!(segments < 8 * 13, "{segments} segments");
+    for (view, shown) in &pinned {
+        let now: Vec<_> = ids.iter().map(|id| world.shown(view, *id).expect("alive")).collect();
+        assert!(now == *shown, "the view at {} has changed", view.lsn());
+    }
+    let before = world.all_shown(&ids);
+    assert_eq!(before.iter().map(|shown| shown.2.len()).sum::<usize>(), 20 * 160);
+    drop(pinned);
+    let world = world.again(Some(9));
+    assert!(world.all_shown(&ids) == before);
+}
+
+/// A topic whose retention goes to and fro has neighbours in time in two classes.
+#[test]
+fn segments_between_which_another_has_batches_are_not_merged() {
+    let world = World::new();
+    let number = world.topic_number().expect("alive");
+    let other = world.partitions("long", 7).expect("made");
+    for round in 0..14 {
+        let id = world.keep_for("changing", number, if round % 2 == 0 { 40 } else { 400 }).expect("changed");
+        let ids: Vec<_> = other.iter().copied().chain([id]).collect();
+        world.fill(&ids, 200).expect("alive");
+        world.tend().expect("alive");
+    }
+    let ids: Vec<_> = other.iter().copied().chain([millpond_storage::TopicPartition::new(number, 0)]).collect();
+    assert_eq!(world.all_shown(&ids).iter().map(|shown| shown.2.len()).sum::<usize>(), 14 * 200);
+    let before = world.all_shown(&ids);
+    let world = world.again(None);
+    assert!(world.all_shown(&ids) == before);
 }

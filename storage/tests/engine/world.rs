@@ -58,7 +58,11 @@ impl Ground {
             clock: Arc::new(move || clock.load(Ordering::SeqCst)),
             policy: Arc::new(|topic| Policy {
                 segment_bytes: 4 << 10,
-                retention_ms: Some(if topic.name.topic.starts_with("short") { MINUTE } else { 30 * DAY }),
+                retention_ms: Some(match topic.settings.get("retention.ms") {
+                    Some(days) => days.parse().expect("a number"),
+                    None if topic.name.topic.starts_with("short") => MINUTE,
+                    None => 30 * DAY,
+                }),
                 ..Policy::default()
             }),
             durability: self.durability,
@@ -220,6 +224,15 @@ impl World {
     pub(crate) fn topic_number(&self) -> Option<TopicNumber> {
         let taken = self.submit(|done| self.engine.system().transact(|txn| txn.take(Numbers::Topic, 1), done));
         u32::try_from(taken.get()?.ok()??).ok().map(TopicNumber)
+    }
+
+    /// Makes or changes a topic of one partition that keeps its records for so many days.
+    pub(crate) fn keep_for(&self, name: &str, number: TopicNumber, days: i64) -> Option<TopicPartition> {
+        let settings = BTreeMap::from([("retention.ms".into(), (days * DAY).to_string().into())]);
+        let name = TopicName::new("default", name);
+        let topic = Topic { name, number, partitions: 1, created: 0, internal: false, settings };
+        self.put(Fact::Topic(Change::Put(topic))).get()?.ok()?;
+        Some(TopicPartition::new(number, 0))
     }
 
     pub(crate) fn create(&self, name: &str, number: TopicNumber, partitions: u32) -> Waiting<Result<()>> {
