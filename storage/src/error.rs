@@ -27,6 +27,16 @@ pub enum Error {
     /// Bytes that do not check. What they held is not served.
     #[error("damaged: {0}")]
     Corrupt(String),
+    /// A batch that a reader asked for does not check. It is never served; behind it all is as it was.
+    #[error("the batch of offsets {base_offset} to {end_offset} is damaged and not served: {why}")]
+    DamagedBatch {
+        /// Its first offset.
+        base_offset: i64,
+        /// The first offset behind it: where to go on.
+        end_offset: i64,
+        /// What does not check.
+        why: String,
+    },
     /// The timeline was found damaged at the start and takes no writes.
     #[error("timeline {timeline} is damaged and read-only: {why}")]
     ReadOnly {

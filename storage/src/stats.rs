@@ -83,6 +83,10 @@ pub struct Stats {
     pub cache_misses: Counter,
     /// Log files sealed.
     pub sealed: Counter,
+    /// Batches that a start found damaged: in the log, above the last checkpoint.
+    pub lost_batches: Counter,
+    /// Reads that came upon a damaged batch.
+    pub damaged_reads: Counter,
     /// Bytes written by the rewriter.
     pub rewritten_bytes: Counter,
     /// Bytes of files removed.

@@ -15,6 +15,8 @@ pub fn engine_samples(stats: &Stats) -> Vec<Sample> {
         Sample::counter("tail_cache_hits", "Reads answered from the tail cache", stats.cache_hits.get()),
         Sample::counter("tail_cache_misses", "Reads that went to files", stats.cache_misses.get()),
         Sample::counter("log_files_sealed", "Log files sealed", stats.sealed.get()),
+        Sample::counter("lost_batches", "Batches that a start found damaged in a log", stats.lost_batches.get()),
+        Sample::counter("damaged_reads", "Reads refused because of a damaged batch", stats.damaged_reads.get()),
         Sample::counter("rewritten_bytes", "Bytes written when sorting and collecting", stats.rewritten_bytes.get()),
         Sample::counter("removed_bytes", "Bytes of files removed", stats.removed_bytes.get()),
         Sample::counter("checkpoints", "Checkpoints of the state", stats.checkpoints.get()),

@@ -65,6 +65,8 @@ pub struct FrameRead {
     pub position: u64,
     /// The header of its batch; zeros if it has none.
     pub batch_header: [u8; BATCH_HEADER_BYTES],
+    /// Whether the batch does not check, so that what it held is lost. Its headers are sound; `batch_header` is not to be trusted. In a salvaged group only.
+    pub is_lost: bool,
     /// The whole batch, if it was asked for. A slice of what was read with it: copy what is kept.
     pub payload: Option<Bytes>,
 }
@@ -76,7 +78,7 @@ impl FrameRead {
     }
 }
 
-/// A group as a scan hands it out: sound in all its bytes.
+/// A group as a scan hands it out: sound in all its bytes. (One that was salvaged: in all its headers.)
 #[derive(Clone, Debug)]
 pub struct GroupRead {
     /// The log file it is in, by its first LSN.
@@ -139,6 +141,7 @@ pub struct Scanner {
     lsn: Lsn,
     chain: Option<u32>,
     opening: u32,
+    salvaging: bool,
 }
 
 impl Scanner {
@@ -147,7 +150,15 @@ impl Scanner {
         let len = file.len()?;
         let end = scan.end.map_or(len, |end| end.min(len));
         let chunks = Chunks::new(file, end);
-        Ok(Self { chunks, position: scan.position, lsn: scan.after, chain: scan.chain, opening: 0, scan })
+        Ok(Self {
+            chunks,
+            position: scan.position,
+            lsn: scan.after,
+            chain: scan.chain,
+            opening: 0,
+            salvaging: false,
+            scan,
+        })
     }
 
     /// The opening number of the last group, 0 before the first.
@@ -165,14 +176,32 @@ impl Scanner {
     pub fn next(&mut self) -> Result<Scanned> {
         match self.group() {
             Ok(group) => {
-                self.position = group.end();
-                (self.lsn, self.opening, self.chain) = (group.header.lsn, group.header.opening, Some(group.crc));
+                self.pass(&group);
                 Ok(Scanned::Group(group))
             }
             Err(Stop::Failed(error)) => Err(error),
             Err(Stop::End) => Ok(Scanned::End { position: self.position }),
             Err(Stop::Bad(at, why)) => Ok(Scanned::Bad { position: self.position, at, why }),
         }
+    }
+
+    /// The group at which the scan stopped, if all its headers are sound and chained: what does not check are batches, which are marked, or padding, which
+    /// nobody misses. Whether it may be taken for such a group, and not for a write that was never finished, the caller knows; then it passes it.
+    pub fn salvage(&mut self) -> Result<Option<GroupRead>> {
+        self.salvaging = true;
+        let group = self.group();
+        self.salvaging = false;
+        match group {
+            Ok(group) => Ok(Some(group)),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::End | Stop::Bad(..)) => Ok(None),
+        }
+    }
+
+    /// Goes on behind a group.
+    pub fn pass(&mut self, group: &GroupRead) {
+        self.position = group.end();
+        (self.lsn, self.opening, self.chain) = (group.header.lsn, group.header.opening, Some(group.crc));
     }
 
     fn group(&mut self) -> Result<GroupRead, Stop> {
@@ -228,7 +257,9 @@ impl Scanner {
             if padded > end || is_last && padded != end {
                 return Err(Stop::Bad(at, Flaw::Length));
             }
-            if !self.chunks.each(payload_end, padded - payload_end, &mut |b| b.iter().all(|byte| *byte == 0))? {
+            let is_zero =
+                self.chunks.each(payload_end, padded - payload_end, &mut |b| b.iter().all(|byte| *byte == 0))?;
+            if !is_zero && !self.salvaging {
                 return Err(Stop::Bad(payload_end, Flaw::Padding));
             }
             frames.push(frame);
@@ -255,7 +286,8 @@ impl Scanner {
             return Err(bad(Flaw::Length));
         }
         *chain = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-        let mut frame = FrameRead { header, position: at, batch_header: [0; BATCH_HEADER_BYTES], payload: None };
+        let mut frame =
+            FrameRead { header, position: at, batch_header: [0; BATCH_HEADER_BYTES], is_lost: false, payload: None };
         if header.kind.has_batch() {
             self.payload(&mut frame)?;
         }
@@ -284,7 +316,10 @@ impl Scanner {
         if at >= self.scan.trusted {
             let expected = u32::from_be_bytes([head[17], head[18], head[19], head[20]]);
             if self.batch_crc(frame, at, len)? != Some(expected) {
-                return Err(bad(Flaw::Payload));
+                if !self.salvaging {
+                    return Err(bad(Flaw::Payload));
+                }
+                (frame.is_lost, frame.payload) = (true, None);
             }
         }
         Ok(())

@@ -165,7 +165,7 @@ fn open_index(disk: &dyn Disk, named: &Named) -> Result<(Arc<dyn File>, Index)> 
     Ok((file, index))
 }
 
-/// What the index of a log file has to say, from the frames. A bad place ends it: what lies behind is not reachable.
+/// What the index of a log file has to say, from the frames. A bad header ends it: what lies behind is not reachable.
 fn scan(file: &Arc<dyn File>, named: &Named) -> Result<(Vec<NewStretch>, Vec<GroupRecord>)> {
     let scan = Scan { payloads: Payloads::None, ..Scan::whole(named.first, named.salt) };
     let mut scanner = Scanner::new(Arc::clone(file), scan)?;
@@ -174,18 +174,28 @@ fn scan(file: &Arc<dyn File>, named: &Named) -> Result<(Vec<NewStretch>, Vec<Gro
     loop {
         match scanner.next()? {
             Scanned::Group(group) => {
-                let GroupRead { header, .. } = &group;
-                groups.push(GroupRecord { lsn: header.lsn, time: header.time_ms, position: header.position });
+                groups.push(group_record(&group));
                 add_group(&mut stretches, &group);
             }
             Scanned::End { .. } => break,
             Scanned::Bad { at, why, .. } => {
+                // All of a sealed file was durable: a bad batch is one that readers are told of.
+                if let Some(group) = scanner.salvage()? {
+                    scanner.pass(&group);
+                    groups.push(group_record(&group));
+                    add_group(&mut stretches, &group);
+                    continue;
+                }
                 tracing::error!(log = %named.first, at, %why, "a sealed log file is damaged: what lies behind is lost");
                 break;
             }
         }
     }
     Ok((stretches.into_values().collect(), groups))
+}
+
+fn group_record(group: &GroupRead) -> GroupRecord {
+    GroupRecord { lsn: group.header.lsn, time: group.header.time_ms, position: group.header.position }
 }
 
 fn add_group(stretches: &mut BTreeMap<TopicPartition, NewStretch>, group: &GroupRead) {

@@ -69,22 +69,35 @@ impl Fold<'_> {
         let header = &frame.header;
         let id = header.partition;
         let Some(partition) = self.tables.get(id) else { return Ok(()) };
-        let batch = BatchHeader::parse(&frame.batch_header).map_err(|error| damaged(frame, &error.to_string()))?;
+        // Of a batch that is lost the frame says where it was; what its producer had sent with it nobody knows.
+        let batch = match frame.is_lost {
+            true => None,
+            false => {
+                let parsed = BatchHeader::parse(&frame.batch_header);
+                Some(parsed.map_err(|error| damaged(frame, &error.to_string()))?)
+            }
+        };
         let end = header.base_offset.checked_add(i64::from(header.offsets));
         let end = end.filter(|end| *end >= partition.log_end() && header.base_offset >= partition.log_end());
         let end = end.ok_or_else(|| damaged(frame, "its offsets do not follow those before"))?;
         partition.set_log_end(end);
-        if let Some(sequence) = Sequence::of(&batch) {
+        if let Some(sequence) = batch.as_ref().and_then(Sequence::of) {
             let remembered = sequence.at(header.base_offset, -1);
             self.producers.record(id, &sequence, remembered, group.header.time_ms);
         }
-        place(log, &partition, frame, &batch, end);
+        place(log, &partition, frame, batch.as_ref(), end);
         Ok(())
     }
 }
 
 /// Notes where a batch lies, if its file is not sealed, and counts it for retention.
-fn place(log: Option<&Arc<LogFile>>, partition: &Arc<Partition>, frame: &FrameRead, batch: &BatchHeader, end: i64) {
+fn place(
+    log: Option<&Arc<LogFile>>,
+    partition: &Arc<Partition>,
+    frame: &FrameRead,
+    batch: Option<&BatchHeader>,
+    end: i64,
+) {
     let header = &frame.header;
     let entry = Entry {
         base_offset: header.base_offset,
@@ -96,7 +109,7 @@ fn place(log: Option<&Arc<LogFile>>, partition: &Arc<Partition>, frame: &FrameRe
     let segment = VirtualSegment {
         base_offset: header.base_offset,
         bytes: u64::from(header.payload_bytes),
-        first_timestamp: batch.base_timestamp(),
+        first_timestamp: batch.map_or(header.max_timestamp_ms, BatchHeader::base_timestamp),
         max_timestamp: header.max_timestamp_ms,
     };
     partition.index(log, entry, &segment, end, header.leader_epoch);

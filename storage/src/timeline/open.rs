@@ -12,7 +12,7 @@ use super::fold::Fold;
 use super::log_file::LogFile;
 use super::partition::lock;
 use super::publish::SyncTarget;
-use super::recovery::{Recovered, Recovery, Required, Resume, Start, set_aside};
+use super::recovery::{Lost, Recovered, Recovery, Required, Resume, Start, set_aside};
 use super::writer::Core;
 use super::{History, Inner, Producers, Tables, Timeline};
 use crate::engine::{Shared, random_u64};
@@ -93,6 +93,7 @@ impl Timeline {
             Recovery { disk: &shared.disk, identity: &identity, manifest: &mut manifest, required: &required, start };
         let recovered = recovery.run(&mut |group| fold.group(group))?;
         report(info.id, &recovered);
+        shared.stats.lost_batches.add(recovered.lost.len() as u64);
         if recovered.damage.is_none() {
             quarantine(shared, &mut manifest, &rotten)?;
         }
@@ -204,6 +205,10 @@ fn report(id: TimelineId, recovered: &Recovered) {
     if let Some(cut) = &recovered.cut {
         let (bytes, why) = (cut.bytes, cut.why);
         tracing::warn!(timeline = %id, log = %cut.log, position = cut.position, bytes, %why, "cut off a torn tail that was never acknowledged as durable");
+    }
+    for Lost { partition, base_offset, offsets, lsn } in &recovered.lost {
+        let end = base_offset.saturating_add(i64::from(*offsets));
+        tracing::error!(timeline = %id, %partition, %lsn, "the batch of offsets {base_offset} to {end} is DAMAGED: its records are lost, a read at them is refused, all others are there");
     }
     for aside in &recovered.aside {
         let (from, to) = (aside.from.display(), aside.to.display());

@@ -4,7 +4,8 @@
 //! Nobody acknowledged a group that a crash can tear: the first bad group ends the log, if nothing says that it was durable. What says so: the
 //! caller (sled's applied LSN, pins, branch points, floors), the manifest (files that were opened, ended or folded after it, a clean close), a group
 //! header that vouches, in front of the bad place or behind it, and a file with groups that no edit names. Then the timeline is damaged: nothing of it
-//! is changed, and it opens read-only with what is sound before the bad place.
+//! is changed, and it opens read-only with what is sound before the bad place. One kind of bad place is less than that: where all headers of a durable group
+//! are sound, a batch of records that does not check is *lost*, alone: its place and its offsets are known, readers are told, and the log goes on behind it.
 //!
 //! The order, which the model keeps and the crash tests cut everywhere:
 //! 1. scan all groups from the start given, with full checks, through the caller's fold;
@@ -28,10 +29,10 @@ use std::sync::Arc;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
 use crate::frame::{
-    FileHeader, FileKind, Flaw, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner, find_voucher,
+    FileHeader, FileKind, Flaw, FrameKind, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner, find_voucher,
 };
 use crate::manifest::{Edit, Identity, LogEnd, LogFile, Manifest};
-use crate::units::Lsn;
+use crate::units::{Lsn, TopicPartition};
 
 /// What is read at once when the tail is written again.
 const REWRITE_BYTES: usize = 1024 * 1024;
@@ -153,10 +154,25 @@ pub struct Recovered {
     pub resume: Option<Resume>,
     /// Files that were set aside.
     pub aside: Vec<Aside>,
+    /// Batches of durable groups that do not check: what they held is lost, and nothing else.
+    pub lost: Vec<Lost>,
     /// Groups that were read.
     pub groups: u64,
     /// Bytes of log that were read.
     pub bytes: u64,
+}
+
+/// A batch that does not check, in a group whose headers are sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Of which partition.
+    pub partition: TopicPartition,
+    /// Its first offset.
+    pub base_offset: i64,
+    /// How many offsets it has.
+    pub offsets: u32,
+    /// Its group.
+    pub lsn: Lsn,
 }
 
 /// The state of the scan.
@@ -172,6 +188,7 @@ struct Found {
     newest: Option<Newest>,
     cut: Option<Cut>,
     damage: Option<String>,
+    lost: Vec<Lost>,
     groups: u64,
     bytes: u64,
 }
@@ -238,6 +255,7 @@ impl Recovery<'_> {
             damage: found.damage,
             resume,
             aside,
+            lost: found.lost,
             groups: found.groups,
             bytes: found.bytes,
         })
@@ -316,6 +334,11 @@ impl Recovery<'_> {
         let end = loop {
             match scanner.next()? {
                 Scanned::Group(group) => take(found, &group, fold)?,
+                Scanned::Bad { why: Flaw::Payload | Flaw::Padding, .. }
+                    if let Some(group) = self.salvage(found, &file, &mut scanner)? =>
+                {
+                    take(found, &group, fold)?;
+                }
                 end => break end,
             }
         };
@@ -350,6 +373,31 @@ impl Recovery<'_> {
             payloads: Payloads::Facts,
             trusted: 0,
         })
+    }
+
+    /// A durable group of which only batches of records do not check. (The state cannot do without a fact; and a group that nothing vouches for may be
+    /// torn anywhere.)
+    fn salvage(&self, found: &mut Found, file: &Arc<dyn File>, scanner: &mut Scanner) -> Result<Option<GroupRead>> {
+        let Some(group) = scanner.salvage()? else { return Ok(None) };
+        if group.frames.iter().any(|frame| frame.is_lost && frame.header.kind != FrameKind::Records) {
+            return Ok(None);
+        }
+        if group.header.lsn > found.durable
+            && let Some(voucher) = find_voucher(file, self.identity.salt, group.end(), scanner.opening())?
+        {
+            found.vouch(voucher.durable, || format!("the group at {} of {}", voucher.position, file.path().display()));
+        }
+        if group.header.lsn > found.durable {
+            return Ok(None);
+        }
+        scanner.pass(&group);
+        found.lost.extend(group.frames.iter().filter(|frame| frame.is_lost).map(|frame| Lost {
+            partition: frame.header.partition,
+            base_offset: frame.header.base_offset,
+            offsets: frame.header.offsets,
+            lsn: group.header.lsn,
+        }));
+        Ok(Some(group))
     }
 
     /// What it means that the groups of a file end as they do; `true` if they end as they should.

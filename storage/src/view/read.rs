@@ -1,6 +1,7 @@
 //! Batches by offset: from the tail cache, else from files.
 //!
-//! What comes from a file is checked (length, offset, CRC) before it is returned: rot is not served.
+//! What comes from a file is checked (length, offset, CRC) before it is returned: rot is not served. A read that begins at a damaged batch is told of it and
+//! of where to go on; one that begins before it ends before it.
 
 use std::sync::Arc;
 
@@ -117,7 +118,15 @@ impl View {
         while wanted.from < wanted.limit {
             let before = wanted.from;
             let Some(source) = Source::at(partition, wanted.from)? else { break };
-            source.read(&mut wanted)?;
+            match source.read(&mut wanted) {
+                Err(Error::DamagedBatch { .. }) if wanted.fetched.bytes > 0 => break,
+                Err(error @ Error::DamagedBatch { .. }) => {
+                    self.timeline.0.shared.stats.damaged_reads.add(1);
+                    tracing::error!(timeline = %self.timeline.id(), partition = %partition.id(), %error, "a read is refused");
+                    return Err(error);
+                }
+                outcome => outcome?,
+            }
             if wanted.from == before {
                 break;
             }
@@ -130,6 +139,8 @@ impl View {
 pub(crate) struct Source {
     pub(crate) file: Arc<dyn File>,
     pub(crate) entries: Entries,
+    /// The offset behind the last entry.
+    pub(crate) end: i64,
 }
 
 /// Entries of a tail chunk (copied, from the wanted one on) or of a sealed file (shared).
@@ -159,7 +170,8 @@ impl Source {
             let Some(stretch) = pieces.sealed.get(sealed) else { return Ok(Self::in_tail(&pieces, offset)) };
             stretch.clone()
         };
-        Ok(Some(Self { file: stretch.file(), entries: Entries::Shared(stretch.entries()?) }))
+        let (file, entries) = (stretch.file(), Entries::Shared(stretch.entries()?));
+        Ok(Some(Self { file, entries, end: stretch.end_offset }))
     }
 
     fn in_tail(pieces: &Pieces, offset: i64) -> Option<Self> {
@@ -167,7 +179,8 @@ impl Source {
         let chunk = pieces.tail.get(tail)?;
         let first = first_holding(&chunk.entries, offset);
         let entries = chunk.entries[first..].iter().take(ENTRIES_MAX).copied().collect();
-        Some(Self { file: Arc::clone(&chunk.log.file), entries: Entries::Copied(entries) })
+        let end = chunk.entries.get(first + ENTRIES_MAX).map_or(chunk.end_offset, |next| next.base_offset);
+        Some(Self { file: Arc::clone(&chunk.log.file), entries: Entries::Copied(entries), end })
     }
 
     /// Takes what is wanted of this file: neighbours in one `pread`.
@@ -182,15 +195,25 @@ impl Source {
             let start = u64::from(first.position);
             let length = window.last().map_or(0, |last| end(last) - start);
             let bytes = self.file.read_exact_at(start, usize::try_from(length).unwrap_or(usize::MAX))?;
-            for entry in window {
+            for (nth, entry) in window.iter().enumerate() {
                 let from = (entry.position - first.position) as usize;
-                if !wanted.take_block(&bytes.slice(from..from + entry.bytes as usize))? {
+                let next = rest.get(nth + 1).map_or(self.end, |next| next.base_offset);
+                let taken = wanted.take_block(&bytes.slice(from..from + entry.bytes as usize));
+                if !taken.map_err(|error| damaged(entry.base_offset, next, error))? {
                     return Ok(());
                 }
             }
             rest = later;
         }
         Ok(())
+    }
+}
+
+/// What a reader is told of a batch that does not check.
+fn damaged(base_offset: i64, end_offset: i64, error: Error) -> Error {
+    match error {
+        Error::Corrupt(why) => Error::DamagedBatch { base_offset, end_offset, why },
+        other => other,
     }
 }
 

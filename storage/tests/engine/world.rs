@@ -328,6 +328,11 @@ impl World {
 
 /// The disk.
 impl World {
+    /// Waits until all that was submitted is visible, the group of an idle log, too.
+    pub(crate) fn log_is_quiet(&self) {
+        self.submit(|done| self.log.barrier(move || done(()))).get().expect("alive");
+    }
+
     /// Files of a timeline whose names end so.
     pub(crate) fn files(&self, timeline: u64, end: &str) -> Vec<PathBuf> {
         let of = PathBuf::from(format!("timelines/{timeline}"));
