@@ -70,12 +70,11 @@ impl Fold<'_> {
         let id = header.partition;
         let Some(partition) = self.tables.get(id) else { return Ok(()) };
         // Of a batch that is lost the frame says where it was; what its producer had sent with it nobody knows.
-        let batch = match frame.is_lost {
-            true => None,
-            false => {
-                let parsed = BatchHeader::parse(&frame.batch_header);
-                Some(parsed.map_err(|error| damaged(frame, &error.to_string()))?)
-            }
+        let batch = if frame.is_lost {
+            None
+        } else {
+            let parsed = BatchHeader::parse(&frame.batch_header);
+            Some(parsed.map_err(|error| damaged(frame, &error.to_string()))?)
         };
         let end = header.base_offset.checked_add(i64::from(header.offsets));
         let end = end.filter(|end| *end >= partition.log_end() && header.base_offset >= partition.log_end());

@@ -228,7 +228,7 @@ impl World {
 
     /// Makes or changes a topic of one partition that keeps its records for so many days.
     pub(crate) fn keep_for(&self, name: &str, number: TopicNumber, days: i64) -> Option<TopicPartition> {
-        let settings = BTreeMap::from([("retention.ms".into(), (days * DAY).to_string().into())]);
+        let settings = BTreeMap::from([("retention.ms".into(), (days * DAY).to_string())]);
         let name = TopicName::new("default", name);
         let topic = Topic { name, number, partitions: 1, created: 0, internal: false, settings };
         self.put(Fact::Topic(Change::Put(topic))).get()?.ok()?;
