@@ -16,10 +16,12 @@
 //!
 //! Only the newest log file can be torn or doubtful: it was opened when the one before it was synced to its end.
 
+mod salvage;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use salvage::Lost;
 pub(super) use sweep::set_aside;
 
 use std::collections::VecDeque;
@@ -29,10 +31,10 @@ use std::sync::Arc;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
 use crate::frame::{
-    FileHeader, FileKind, Flaw, FrameKind, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner, find_voucher,
+    FileHeader, FileKind, Flaw, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner, find_voucher,
 };
 use crate::manifest::{Edit, Identity, LogEnd, LogFile, Manifest};
-use crate::units::{Lsn, TopicPartition};
+use crate::units::Lsn;
 
 /// What is read at once when the tail is written again.
 const REWRITE_BYTES: usize = 1024 * 1024;
@@ -160,19 +162,6 @@ pub struct Recovered {
     pub groups: u64,
     /// Bytes of log that were read.
     pub bytes: u64,
-}
-
-/// A batch that does not check, in a group whose headers are sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Of which partition.
-    pub partition: TopicPartition,
-    /// Its first offset.
-    pub base_offset: i64,
-    /// How many offsets it has.
-    pub offsets: u32,
-    /// Its group.
-    pub lsn: Lsn,
 }
 
 /// The state of the scan.
@@ -373,31 +362,6 @@ impl Recovery<'_> {
             payloads: Payloads::Facts,
             trusted: 0,
         })
-    }
-
-    /// A durable group of which only batches of records do not check. (The state cannot do without a fact; and a group that nothing vouches for may be
-    /// torn anywhere.)
-    fn salvage(&self, found: &mut Found, file: &Arc<dyn File>, scanner: &mut Scanner) -> Result<Option<GroupRead>> {
-        let Some(group) = scanner.salvage()? else { return Ok(None) };
-        if group.frames.iter().any(|frame| frame.is_lost && frame.header.kind != FrameKind::Records) {
-            return Ok(None);
-        }
-        if group.header.lsn > found.durable
-            && let Some(voucher) = find_voucher(file, self.identity.salt, group.end(), scanner.opening())?
-        {
-            found.vouch(voucher.durable, || format!("the group at {} of {}", voucher.position, file.path().display()));
-        }
-        if group.header.lsn > found.durable {
-            return Ok(None);
-        }
-        scanner.pass(&group);
-        found.lost.extend(group.frames.iter().filter(|frame| frame.is_lost).map(|frame| Lost {
-            partition: frame.header.partition,
-            base_offset: frame.header.base_offset,
-            offsets: frame.header.offsets,
-            lsn: group.header.lsn,
-        }));
-        Ok(Some(group))
     }
 
     /// What it means that the groups of a file end as they do; `true` if they end as they should.
