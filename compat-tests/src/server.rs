@@ -286,10 +286,13 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| env::var_os("MILLPOND_BIN").map_or_else(build, PathBuf::from))
 }
 
-/// Builds the binary beside the running test (`<target>/<profile>/deps/<test>`), which cannot depend on it.
+/// Builds the binary beside the running test (`<target>/<profile>/deps/<test>`) or program (`<target>/<profile>/<name>`),
+/// which cannot depend on it.
 fn build() -> PathBuf {
-    let test = env::current_exe().expect("a process knows its file");
-    let profile = test.ancestors().nth(2).expect("tests lie in <target>/<profile>/deps");
+    let running = env::current_exe().expect("a process knows its file");
+    let beside = running.parent().expect("a file lies in a directory");
+    let profile = if beside.ends_with("deps") { beside.parent() } else { Some(beside) };
+    let profile = profile.expect("tests lie in <target>/<profile>/deps");
     let target = profile.parent().expect("a profile lies in the target directory");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
