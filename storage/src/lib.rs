@@ -8,6 +8,9 @@ pub mod disk;
 mod engine;
 pub mod error;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod maintenance;
 pub mod manifest;
 mod options;

@@ -14,6 +14,9 @@
 
 mod budget;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod lane;
 mod read;

@@ -16,7 +16,7 @@ mod chunk;
 mod file_header;
 mod frame_header;
 mod group_header;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sample;
 mod scan;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Groups for tests, written by the encoders of this module and nothing else.
+//! Groups for tests and fuzz targets, written by the encoders of this module and nothing else.
 
 use super::{FrameHeader, FrameKind, GROUP_ALIGN, GroupHeader, HEADER_BYTES, PREFIX_BYTES};
 use super::{crc_field, group_bytes, padded_frame, padded_group};
@@ -8,7 +8,7 @@ use crate::units::{Lsn, TopicNumber, TopicPartition};
 pub(crate) fn batch(base_offset: i64, epoch: i32, records: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 61];
     bytes.extend_from_slice(records);
-    let length = u32::try_from(bytes.len() - 12).unwrap();
+    let length = u32::try_from(bytes.len() - 12).expect("a sample is small");
     bytes[..8].copy_from_slice(&base_offset.to_be_bytes());
     bytes[8..12].copy_from_slice(&length.to_be_bytes());
     bytes[12..16].copy_from_slice(&epoch.to_be_bytes());
@@ -62,10 +62,10 @@ pub(crate) fn group(place: Place, samples: &[Sample]) -> (Vec<u8>, u32) {
     let header = GroupHeader {
         position,
         lsn,
-        time_ms: i64::try_from(lsn.0 % 1_000_000_000).unwrap() * 10,
+        time_ms: i64::try_from(lsn.0 % 1_000_000_000).expect("a sample is small") * 10,
         durable,
-        bytes: group_bytes(samples.iter().map(|sample| sample.payload.len())).unwrap(),
-        frames: u32::try_from(samples.len()).unwrap(),
+        bytes: group_bytes(samples.iter().map(|sample| sample.payload.len())).expect("a sample is small"),
+        frames: u32::try_from(samples.len()).expect("a sample is small"),
         opening,
         chain,
     };
@@ -76,8 +76,8 @@ pub(crate) fn group(place: Place, samples: &[Sample]) -> (Vec<u8>, u32) {
         let frame = FrameHeader {
             kind: sample.kind,
             lsn,
-            index: u32::try_from(index).unwrap(),
-            payload_bytes: u32::try_from(sample.payload.len()).unwrap(),
+            index: u32::try_from(index).expect("a sample is small"),
+            payload_bytes: u32::try_from(sample.payload.len()).expect("a sample is small"),
             partition: TopicPartition::new(TopicNumber(16), 3),
             base_offset: sample.payload.first_chunk().map_or(-1, |offset| i64::from_be_bytes(*offset)),
             offsets: 1,
@@ -90,9 +90,9 @@ pub(crate) fn group(place: Place, samples: &[Sample]) -> (Vec<u8>, u32) {
         chain = crc_field(&encoded);
         bytes.extend_from_slice(&encoded);
         bytes.extend_from_slice(&sample.payload);
-        bytes.resize(usize::try_from(padded_frame(bytes.len() as u64)).unwrap(), 0);
+        bytes.resize(usize::try_from(padded_frame(bytes.len() as u64)).expect("a sample is small"), 0);
     }
-    bytes.resize(usize::try_from(padded_group(bytes.len() as u64)).unwrap(), 0);
+    bytes.resize(usize::try_from(padded_group(bytes.len() as u64)).expect("a sample is small"), 0);
     assert_eq!(bytes.len(), HEADER_BYTES + header.bytes as usize);
     assert_eq!(bytes.len() as u64 % GROUP_ALIGN, 0);
     (bytes, group_crc)

@@ -127,7 +127,7 @@ mod kind {
 
 /// What [`Edit::decode`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Decoded {
+pub(crate) enum Decoded {
     /// An edit and the bytes it takes.
     Edit(Edit, usize),
     /// Bytes that no finished write has left.
@@ -138,7 +138,7 @@ pub(super) enum Decoded {
 
 impl Edit {
     /// The edit's bytes in the file.
-    pub(super) fn encode(&self, salt: u64) -> Vec<u8> {
+    pub(crate) fn encode(&self, salt: u64) -> Vec<u8> {
         let mut out = vec![0; PREFIX_BYTES];
         out.push(VERSION);
         self.encode_fields(&mut out);
@@ -196,7 +196,7 @@ impl Edit {
     }
 
     /// The edit at the start of some bytes.
-    pub(super) fn decode(bytes: &[u8], salt: u64) -> Decoded {
+    pub(crate) fn decode(bytes: &[u8], salt: u64) -> Decoded {
         let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Decoded::Bad };
         let length = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]);
         let expected = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);

@@ -76,7 +76,7 @@ impl FileSet {
     }
 
     /// The fewest edits that add up to this.
-    pub(super) fn edits(&self) -> Vec<Edit> {
+    pub(crate) fn edits(&self) -> Vec<Edit> {
         let mut edits = Vec::new();
         for LogFile { first, after, end } in self.logs.iter().copied() {
             edits.push(Edit::Open { first, after, after_bytes: 0 });
@@ -103,7 +103,7 @@ impl FileSet {
     }
 
     /// Applies an edit, or says what is wrong with it and changes nothing.
-    pub(super) fn apply(&mut self, edit: &Edit) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, edit: &Edit) -> Result<(), String> {
         match edit {
             Edit::Open { first, after, after_bytes } => self.open(*first, *after, *after_bytes)?,
             Edit::Intent { job, outputs } => self.intend(*job, outputs)?,

@@ -10,7 +10,7 @@
 //! one behind it is damage. When the file has ten times as many edits as its set needs, it is written anew under a temporary name.
 
 mod dir;
-mod edit;
+pub(crate) mod edit;
 mod file_set;
 mod identity;
 mod replay;
@@ -90,6 +90,12 @@ impl Manifest {
         // Its name, too, may be in the page cache alone: of a new timeline, or of a manifest that was written anew.
         disk.sync_dir(dir.root())?;
         let replay = Replay::of(file.as_ref(), identity)?;
+        // A copy of the data may lack directories that were empty.
+        for each in dir.all() {
+            if !disk.exists(&each)? {
+                disk.create_dir_all(&each)?;
+            }
+        }
         if file.len()? > replay.end {
             file.truncate(replay.end)?;
             file.sync_all()?;

@@ -2,15 +2,15 @@
 
 mod collect;
 mod files;
-mod index;
+pub(crate) mod index;
 mod merge;
 mod need;
 mod rewrite;
 mod seal;
 mod sealed_log;
-mod segment_file;
+pub(crate) mod segment_file;
 mod sort;
-mod stretch;
+pub(crate) mod stretch;
 mod throttle;
 
 pub(crate) use collect::collect;

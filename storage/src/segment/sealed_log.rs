@@ -45,7 +45,7 @@ impl SealedLog {
     pub(crate) fn open(disk: &dyn Disk, named: Named, opening: u32) -> Result<Arc<Self>> {
         let file = disk.open_read_only(&named.log)?;
         let opened = open_index(disk, &named);
-        let (index_file, index) = match opened {
+        let (index_file, index, groups) = match opened {
             Ok(opened) => opened,
             Err(newer @ Error::Newer { .. }) => return Err(newer),
             Err(error) => {
@@ -55,7 +55,6 @@ impl SealedLog {
                 open_index(disk, &named)?
             }
         };
-        let groups = index.groups(&*index_file)?;
         let about = About {
             name: FileRef::Log(named.first),
             paths: vec![named.log.clone(), named.index.clone()],
@@ -154,7 +153,7 @@ pub(crate) fn write(
     disk.fail_point("seal.after_index")
 }
 
-fn open_index(disk: &dyn Disk, named: &Named) -> Result<(Arc<dyn File>, Index)> {
+fn open_index(disk: &dyn Disk, named: &Named) -> Result<(Arc<dyn File>, Index, Vec<GroupRecord>)> {
     let file = disk.open_read_only(&named.index)?;
     let head = file.read_at(0, HEADER_BYTES)?;
     let header = FileHeader::read(&head, &named.index, FileKind::Index, Some((named.timeline, named.salt)))?;
@@ -162,7 +161,8 @@ fn open_index(disk: &dyn Disk, named: &Named) -> Result<(Arc<dyn File>, Index)> 
         return Err(Error::Corrupt(format!("{} is of log file {}", named.index.display(), header.first_lsn)));
     }
     let index = Index::read(&*file)?;
-    Ok((file, index))
+    let groups = index.groups(&*file)?;
+    Ok((file, index, groups))
 }
 
 /// What the index of a log file has to say, from the frames. A bad header ends it: what lies behind is not reachable.

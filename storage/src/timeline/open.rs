@@ -80,7 +80,8 @@ impl Timeline {
         let mut required = required;
         let mut rotten = Vec::new();
         let checkpoint = newest_checkpoint(shared, &identity, &manifest, &mut required, &mut rotten)?;
-        let tables = Tables::new(checkpoint.facts.clone(), info.leader_epoch, Arc::clone(&shared.options.policy));
+        let epoch = epoch_then(&identity, &checkpoint);
+        let tables = Tables::new(checkpoint.facts.clone(), epoch, Arc::clone(&shared.options.policy));
         restore_partitions(&tables, &checkpoint.partitions, &checkpoint.log_starts);
         open_topics(&tables, &checkpoint.facts);
         let logs = unsealed_logs(shared, &manifest)?;
@@ -92,6 +93,7 @@ impl Timeline {
         let recovery =
             Recovery { disk: &shared.disk, identity: &identity, manifest: &mut manifest, required: &required, start };
         let recovered = recovery.run(&mut |group| fold.group(group))?;
+        tables.begin_epoch(info.leader_epoch.max(tables.leader_epoch()));
         report(info.id, &recovered);
         shared.stats.lost_batches.add(recovered.lost.len() as u64);
         if recovered.damage.is_none() {
@@ -171,6 +173,12 @@ fn quarantine(shared: &Shared, manifest: &mut Manifest, rotten: &[Lsn]) -> Resul
         manifest.unlinked(FileRef::StateAt(*lsn));
     }
     Ok(())
+}
+
+/// The leader epoch that the fold begins with: what follows the checkpoint is of the epochs that it had then, not of the newest.
+fn epoch_then(identity: &Identity, checkpoint: &Checkpoint) -> i32 {
+    let known = checkpoint.partitions.iter().filter_map(|partition| partition.epochs.last());
+    known.map(|known| known.epoch).max().map_or(identity.leader_epoch, |epoch| epoch.max(identity.leader_epoch))
 }
 
 fn start_at(checkpoint: &Checkpoint) -> Option<Start> {

@@ -138,9 +138,7 @@ impl View {
 
     /// The leader epoch that an offset was written under.
     pub fn epoch_of(&self, partition: &Partition, offset: i64) -> i32 {
-        let pieces = partition.pieces();
-        let after = pieces.epochs.partition_point(|known| known.start <= offset);
-        after.checked_sub(1).map_or(-1, |at| pieces.epochs[at].epoch)
+        read::epoch_at(&partition.pieces().epochs, offset)
     }
 
     fn search(

@@ -1,7 +1,8 @@
 //! Batches by offset: from the tail cache, else from files.
 //!
-//! What comes from a file is checked (length, offset, CRC) before it is returned: rot is not served. A read that begins at a damaged batch is told of it and
-//! of where to go on; one that begins before it ends before it.
+//! What comes from a file is checked (length, offset, epoch, CRC) before it is returned: rot is not served. Between a view's log start and high watermark
+//! every offset is in some file, so that a hole (a file that could not be opened) is damage, too, and never passed over. A read that begins at a damaged
+//! batch is told of it and of where to go on; one that begins before it ends before it.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::{Bounds, Fetched, Read, View};
 use crate::batch::Batch;
 use crate::disk::File;
 use crate::error::{Error, Result};
-use crate::timeline::{Entry, Partition, Pieces};
+use crate::timeline::{Entry, EpochStart, Partition, Pieces};
 
 /// Frames no further apart than this are read in one go.
 const GAP_BYTES_MAX: u64 = 16 << 10;
@@ -26,13 +27,16 @@ pub(crate) struct Wanted {
     pub(crate) limit: i64,
     max_bytes: usize,
     at_least_one: bool,
+    /// Of the partition, for batches that come from files.
+    epochs: Vec<EpochStart>,
     pub(crate) fetched: Fetched,
 }
 
 impl Wanted {
     pub(crate) fn new(read: &Read, bounds: Bounds) -> Self {
         let Read { from, max_bytes, at_least_one, .. } = *read;
-        Self { from, limit: bounds.high_watermark, max_bytes, at_least_one, fetched: Fetched::default() }
+        let (limit, epochs) = (bounds.high_watermark, Vec::new());
+        Self { from, limit, max_bytes, at_least_one, epochs, fetched: Fetched::default() }
     }
 
     /// Whether a batch of so many bytes is still to be taken.
@@ -54,13 +58,32 @@ impl Wanted {
         self.from = end_offset;
     }
 
-    /// Takes the batches of a block that came from a file, as far as they are wanted and what they should be; `false` when enough is taken.
-    pub(crate) fn take_block(&mut self, block: &Bytes) -> Result<bool> {
-        let mut at = 0;
+    /// The next offsets, up to `end_offset`, are nowhere.
+    fn hole(&self, end_offset: i64) -> Error {
+        Error::DamagedBatch {
+            base_offset: self.from,
+            end_offset,
+            why: "no file that can be read holds them".to_owned(),
+        }
+    }
+
+    /// Takes the batches of an entry's block that came from a file, as far as they are wanted and what they should be; `false` when enough is taken.
+    pub(crate) fn take_block(&mut self, entry: &Entry, block: &Bytes) -> Result<bool> {
+        let (mut at, mut base_offset) = (0, entry.base_offset);
         while at < block.len() {
-            let batch = check_bytes(&block[at..])?;
+            let batch = check_placed(&block[at..], base_offset)?;
             let (header, next) = (batch.header(), at + batch.bytes().len());
+            if epoch_at(&self.epochs, base_offset) != header.leader_epoch() {
+                let found = header.leader_epoch();
+                return Err(Error::Corrupt(format!(
+                    "the batch on disk at offset {base_offset} has leader epoch {found}"
+                )));
+            }
+            base_offset = header.next_offset();
             if header.next_offset() > self.from {
+                if header.base_offset() > self.from {
+                    return Err(self.hole(header.base_offset()));
+                }
                 if !self.wants(header.base_offset(), header.size_in_bytes()) {
                     return Ok(false);
                 }
@@ -73,8 +96,24 @@ impl Wanted {
 }
 
 /// Checks the first batch of what was read from a file, CRC and all.
-pub(crate) fn check_bytes(bytes: &[u8]) -> Result<Batch<'_>> {
+fn check_bytes(bytes: &[u8]) -> Result<Batch<'_>> {
     Batch::parse_verified(bytes).map_err(|error| Error::Corrupt(format!("a batch on disk: {error}")))
+}
+
+/// The same, where the offset of the batch is known. (Its CRC, which is the client's, covers neither offset nor epoch.)
+pub(crate) fn check_placed(bytes: &[u8], base_offset: i64) -> Result<Batch<'_>> {
+    let batch = check_bytes(bytes)?;
+    if batch.header().base_offset() == base_offset {
+        return Ok(batch);
+    }
+    let found = batch.header().base_offset();
+    Err(Error::Corrupt(format!("the batch on disk at offset {base_offset} says that it is at {found}")))
+}
+
+/// The leader epoch of an offset, −1 for none.
+pub(super) fn epoch_at(epochs: &[EpochStart], offset: i64) -> i32 {
+    let after = epochs.partition_point(|known| known.start <= offset);
+    after.checked_sub(1).map_or(-1, |at| epochs[at].epoch)
 }
 
 pub(super) fn in_bounds(from: i64, bounds: Bounds) -> Result<()> {
@@ -115,17 +154,24 @@ impl View {
         let bounds = self.bounds(partition)?;
         in_bounds(read.from, bounds)?;
         let mut wanted = Wanted::new(read, bounds);
+        // Taken after the bounds: every offset in them has its epoch here.
+        wanted.epochs.clone_from(&partition.pieces().epochs);
         while wanted.from < wanted.limit {
             let before = wanted.from;
-            let Some(source) = Source::at(partition, wanted.from)? else { break };
-            match source.read(&mut wanted) {
-                Err(Error::DamagedBatch { .. }) if wanted.fetched.bytes > 0 => break,
+            let read = match Source::at(partition, wanted.from) {
+                Ok(Some(source)) => source.read(&mut wanted),
+                Ok(None) => Err(wanted.hole(wanted.limit)),
+                Err(error) => Err(error),
+            };
+            match read {
+                // What is sound before the bad place goes out; the next read begins at it.
+                Err(_) if wanted.fetched.bytes > 0 => break,
                 Err(error @ Error::DamagedBatch { .. }) => {
                     self.timeline.0.shared.stats.damaged_reads.add(1);
                     tracing::error!(timeline = %self.timeline.id(), partition = %partition.id(), %error, "a read is refused");
                     return Err(error);
                 }
-                outcome => outcome?,
+                read => read?,
             }
             if wanted.from == before {
                 break;
@@ -198,7 +244,7 @@ impl Source {
             for (nth, entry) in window.iter().enumerate() {
                 let from = (entry.position - first.position) as usize;
                 let next = rest.get(nth + 1).map_or(self.end, |next| next.base_offset);
-                let taken = wanted.take_block(&bytes.slice(from..from + entry.bytes as usize));
+                let taken = wanted.take_block(entry, &bytes.slice(from..from + entry.bytes as usize));
                 if !taken.map_err(|error| damaged(entry.base_offset, next, error))? {
                     return Ok(());
                 }

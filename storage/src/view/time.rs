@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::read::{check_bytes, first_holding};
+use super::read::{check_placed, first_holding};
 use super::{Bounds, View};
 use crate::batch::Batch;
 use crate::disk::File;
@@ -107,11 +107,12 @@ impl View {
 impl Candidate {
     /// Shows the batches of the entry, until one gives something.
     fn each_batch<T>(&self, mut see: impl FnMut(&Batch<'_>) -> Option<T>) -> Result<Option<T>> {
-        let Entry { position, bytes, .. } = self.entry;
+        let Entry { position, bytes, mut base_offset, .. } = self.entry;
         let block = self.file.read_exact_at(u64::from(position), bytes as usize)?;
         let mut rest = &block[..];
         while !rest.is_empty() {
-            let batch = check_bytes(rest)?;
+            let batch = check_placed(rest, base_offset)?;
+            base_offset = batch.header().next_offset();
             if let Some(found) = see(&batch) {
                 return Ok(Some(found));
             }
