@@ -197,11 +197,18 @@ fn recover(disk: &SimDisk, written: &LogBytes, bytes: &[u8]) -> Option<Recovered
     Some(recovered)
 }
 
+/// All headers of a group are as they were written, and all batches but those of which it says that they are lost.
 fn was_written(written: &LogBytes, nth: usize, group: &GroupRead, bytes: &[u8]) {
     let start = written.starts[nth];
-    let end = written.starts.get(nth + 1).copied().unwrap_or(written.bytes.len());
     assert_eq!((group.header.lsn, group.header.position), (Lsn(nth as u64 + 1), start as u64));
-    assert_eq!(bytes[start..end], written.bytes[start..end], "group {nth} is served and was not written so");
+    assert_eq!(group.frames.len(), written.groups[nth].len());
+    let is_same = |at: usize, len: usize| bytes[at..at + len] == written.bytes[at..at + len];
+    assert!(is_same(start, HEADER_BYTES), "group {nth} is another");
+    for frame in &group.frames {
+        let at = usize::try_from(frame.position).expect("a small file");
+        let len = if frame.is_lost { 0 } else { frame.header.payload_bytes as usize };
+        assert!(is_same(at, HEADER_BYTES + len), "a frame of group {nth} is served and was not written so");
+    }
 }
 
 /// What the groups say that was durable whose headers are as they were written, where they were written.
