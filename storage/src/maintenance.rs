@@ -4,9 +4,9 @@
 //! acknowledged depends on it.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Shared, wait};
 use crate::error::{Error, Result};
@@ -60,7 +60,8 @@ fn tend(timeline: &Timeline) -> Result<()> {
     }
     let inner = &timeline.0;
     inner.seal_ended()?;
-    if inner.unsaved_bytes.load(Ordering::Relaxed) >= inner.shared.options.checkpoint_bytes {
+    let unsaved = inner.unsaved_bytes.load(Ordering::Relaxed);
+    if unsaved >= inner.shared.options.checkpoint_bytes && !inner.saves.is_resting() {
         inner.save()?;
     }
     inner.vouch();
@@ -137,11 +138,13 @@ impl Inner {
         if checkpoint.lsn == Lsn::ZERO || self.newest_state_at() == Some(checkpoint.lsn) {
             return Ok(());
         }
+        let began = Instant::now();
         self.await_durable(checkpoint.lsn)?;
         self.write_state_at(&checkpoint)?;
         if let Some(index) = &self.shared.index {
             lock(index).put(self.id, &checkpoint);
         }
+        self.saves.took(began, Instant::now());
         self.shared.stats.checkpoints.add(1);
         Ok(())
     }
@@ -179,6 +182,28 @@ impl Inner {
     }
 }
 
+/// How long checkpoints take, so that they do not follow one another without a rest: a state of millions of positions is written whole each time, and a log
+/// that is written fast asks for that every second.
+#[derive(Default, Debug)]
+pub(crate) struct Saves(Mutex<Option<Instant>>);
+
+/// A rest is so many times as long as what came before it.
+const REST: u32 = 9;
+
+impl Saves {
+    fn took(&self, began: Instant, ended: Instant) {
+        *lock(&self.0) = Some(ended + ended.saturating_duration_since(began) * REST);
+    }
+
+    fn is_resting(&self) -> bool {
+        self.is_resting_at(Instant::now())
+    }
+
+    fn is_resting_at(&self, now: Instant) -> bool {
+        lock(&self.0).is_some_and(|until| now < until)
+    }
+}
+
 /// The oldest offset that a partition keeps by its policy, if it is above its log start.
 impl Partition {
     fn due(&self, policy: &crate::options::Policy, now: i64) -> Option<i64> {
@@ -201,5 +226,19 @@ impl Partition {
             due = Some(end);
         }
         due.filter(|offset| *offset > self.log_start())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_take_a_tenth_of_the_time_at_most() {
+        let (saves, start) = (Saves::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!saves.is_resting_at(start));
+        saves.took(start, at(2));
+        assert!(saves.is_resting_at(at(19)) && !saves.is_resting_at(at(20)));
     }
 }

@@ -17,7 +17,7 @@ use super::floor::Floor;
 use super::group::{Group, GroupKey};
 use super::log_start::LogStart;
 use super::pin::{Pin, PinId};
-use super::position::{Committed, Position, PositionKey};
+use super::position::{self, Committed, Position, PositionKey};
 use super::positions::Positions;
 use super::timeline::TimelineInfo;
 use super::topic::{DEFAULT_STREAM, Topic, TopicName};
@@ -35,6 +35,9 @@ pub struct State {
     positions: Positions,
     system: Arc<System>,
 }
+
+/// Takes the internal topic, the key and the value of a fact.
+pub(super) type SeeEncoded<'a> = dyn FnMut(TopicNumber, &[u8], &[u8]) + 'a;
 
 /// Topics by name, stream by stream, and by number: the same ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -135,6 +138,33 @@ impl State {
     /// Shows every fact of the state, kind by kind, in an order that depends on nothing but the state. Folding them in
     /// this order makes an equal state.
     pub fn each_fact(&self, see: &mut dyn FnMut(Fact)) {
+        self.each_but_positions(see);
+        Position::each(self, &mut |thing| see(thing.into()));
+    }
+
+    /// Shows the keys and values of all facts, in that order. Positions may be millions: nothing is made for one of them.
+    pub(super) fn each_encoded(&self, see: &mut SeeEncoded<'_>) {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        self.each_but_positions(&mut |fact| {
+            key.clear();
+            value.clear();
+            fact.put_key(&mut key);
+            fact.put_value(&mut value);
+            see(fact.topic(), &key, &value);
+        });
+        let mut names: HashMap<TopicNumber, Option<Arc<str>>> = HashMap::new();
+        for (group, number, partition, committed) in self.positions.iter() {
+            let name = names.entry(number).or_insert_with(|| Some(self.topic_by_number(number)?.name.short()));
+            let Some(name) = name else { continue };
+            key.clear();
+            value.clear();
+            position::put_key(group, name, partition, &mut key);
+            committed.put(&mut value);
+            see(TopicNumber::POSITIONS, &key, &value);
+        }
+    }
+
+    fn each_but_positions(&self, see: &mut dyn FnMut(Fact)) {
         Topic::each(self, &mut |thing| see(thing.into()));
         LogStart::each(self, &mut |thing| see(thing.into()));
         Volume::each(self, &mut |thing| see(thing.into()));
@@ -144,7 +174,6 @@ impl State {
         Counter::each(self, &mut |thing| see(thing.into()));
         Group::each(self, &mut |thing| see(thing.into()));
         Cluster::each(self, &mut |thing| see(thing.into()));
-        Position::each(self, &mut |thing| see(thing.into()));
     }
 }
 

@@ -154,24 +154,21 @@ fn pages<E: Entry, B: Borrow<E>>(
 
 fn facts(checkpoint: &Checkpoint, see: &mut dyn FnMut(Page<'_>) -> Result<()>) -> Result<()> {
     let mut page = Filling::new(Section::Facts);
-    let (mut key, mut value) = (Vec::new(), Vec::new());
+    let mut page_key = Vec::new();
     let mut outcome = Ok(());
-    checkpoint.facts.each_fact(&mut |fact| {
+    checkpoint.facts.each_encoded(&mut |topic, key, value| {
         if outcome.is_err() {
             return;
         }
-        key.clear();
-        value.clear();
-        key.extend_from_slice(&fact.topic().0.to_be_bytes());
-        fact.put_key(&mut key);
-        fact.put_value(&mut value);
-        let key_bytes = &key[4..];
-        put_varint(&mut page.body, fact.topic().0.into());
-        put_varint(&mut page.body, key_bytes.len() as u64);
+        page_key.clear();
+        page_key.extend_from_slice(&topic.0.to_be_bytes());
+        page_key.extend_from_slice(key);
+        put_varint(&mut page.body, topic.0.into());
+        put_varint(&mut page.body, key.len() as u64);
         put_varint(&mut page.body, value.len() as u64);
-        page.body.extend_from_slice(key_bytes);
-        page.body.extend_from_slice(&value);
-        outcome = page.added(&key, see).map(|_| ());
+        page.body.extend_from_slice(key);
+        page.body.extend_from_slice(value);
+        outcome = page.added(&page_key, see).map(|_| ());
     });
     outcome?;
     page.show(see)

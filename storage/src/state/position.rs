@@ -58,6 +58,19 @@ impl Committed {
     pub fn topic(&self) -> TopicNumber {
         number_in(&self.topic_id)
     }
+
+    /// Appends the value that says so.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        let Self { offset, time, leader_epoch, metadata, topic_id } = self;
+        out.extend_from_slice(&VALUE_VERSION.to_be_bytes());
+        out.extend_from_slice(&offset.to_be_bytes());
+        out.extend_from_slice(&leader_epoch.to_be_bytes());
+        codec::put_varint(out, metadata.len() as u64 + 1);
+        out.extend_from_slice(metadata.as_bytes());
+        out.extend_from_slice(&time.to_be_bytes());
+        out.extend_from_slice(&TOPIC_ID_FOLLOWS);
+        out.extend_from_slice(topic_id);
+    }
 }
 
 /// A committed position.
@@ -78,10 +91,7 @@ impl Thing for Position {
     }
 
     fn put_key(key: &PositionKey, out: &mut Vec<u8>) {
-        out.extend_from_slice(&KEY_VERSION.to_be_bytes());
-        codec::put_be_text(out, &key.group);
-        codec::put_be_text(out, &key.topic);
-        out.extend_from_slice(&key.partition.to_be_bytes());
+        put_key(&key.group, &key.topic, key.partition, out);
     }
 
     fn take_key(input: &mut Reader<'_>) -> Result<PositionKey> {
@@ -97,15 +107,7 @@ impl Thing for Position {
     }
 
     fn put_value(&self, out: &mut Vec<u8>) {
-        let Committed { offset, time, leader_epoch, metadata, topic_id } = &self.committed;
-        out.extend_from_slice(&VALUE_VERSION.to_be_bytes());
-        out.extend_from_slice(&offset.to_be_bytes());
-        out.extend_from_slice(&leader_epoch.to_be_bytes());
-        codec::put_varint(out, metadata.len() as u64 + 1);
-        out.extend_from_slice(metadata.as_bytes());
-        out.extend_from_slice(&time.to_be_bytes());
-        out.extend_from_slice(&TOPIC_ID_FOLLOWS);
-        out.extend_from_slice(topic_id);
+        self.committed.put(out);
     }
 
     fn take_value(key: PositionKey, input: &mut Reader<'_>) -> Result<Self> {
@@ -147,6 +149,14 @@ impl Thing for Position {
     fn each(state: &State, see: &mut dyn FnMut(Self)) {
         state.positions().for_each(see);
     }
+}
+
+/// Appends a key by its parts.
+pub(super) fn put_key(group: &str, topic: &str, partition: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&KEY_VERSION.to_be_bytes());
+    codec::put_be_text(out, group);
+    codec::put_be_text(out, topic);
+    out.extend_from_slice(&partition.to_be_bytes());
 }
 
 fn take_metadata<'a>(input: &mut Reader<'a>) -> Result<&'a str> {

@@ -40,6 +40,7 @@ pub(crate) use partition::lock;
 use crate::engine::{Shared, wait};
 use crate::error::{Error, Result};
 use crate::frame;
+use crate::maintenance::Saves;
 use crate::manifest::{Edit, Manifest, NextLog};
 use crate::state::{Durability, Fact, State, Txn};
 use crate::units::{Lsn, TimelineId, TopicPartition};
@@ -69,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) unsealed: Mutex<Vec<Arc<LogFile>>>,
     /// Bytes written since the last checkpoint.
     pub(crate) unsaved_bytes: AtomicU64,
+    pub(crate) saves: Saves,
     queue: Mutex<VecDeque<Item>>,
     scheduled: AtomicBool,
     unseen: Mutex<VecDeque<Effects>>,

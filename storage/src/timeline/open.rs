@@ -18,6 +18,7 @@ use super::{History, Inner, Producers, Tables, Timeline};
 use crate::engine::{Shared, random_u64};
 use crate::error::{Error, Result};
 use crate::frame;
+use crate::maintenance::Saves;
 use crate::manifest::{Edit, FileRef, Identity, Manifest, NextLog, TimelineDir};
 use crate::segment;
 use crate::state::{Checkpoint, Durability, Pending, State, TimelineInfo, Volume, VolumeId, state_at};
@@ -269,6 +270,7 @@ impl Found {
             core: Mutex::new(core),
             unsealed: Mutex::new(unsealed.collect()),
             unsaved_bytes: AtomicU64::new(self.recovered.bytes),
+            saves: Saves::default(),
             queue: Mutex::default(),
             scheduled: AtomicBool::new(false),
             unseen: Mutex::new(VecDeque::new()),

@@ -19,7 +19,8 @@ fn everything(world: &World) -> Option<()> {
     Some(())
 }
 
-const FAIL_POINTS: [&str; 20] = [
+/// The places at which work under way can be cut short.
+pub(crate) const FAIL_POINTS: [&str; 20] = [
     "roll.before_create",
     "roll.after_create",
     "roll.after_file_sync",

@@ -2,6 +2,7 @@
 
 mod fail_points;
 mod front_door;
+mod random;
 mod space;
 mod upkeep;
 mod world;

@@ -148,3 +148,36 @@ fn segments_between_which_another_has_batches_are_not_merged() {
     let world = world.again(None);
     assert!(world.all_shown(&ids) == before);
 }
+
+#[test]
+fn history_that_is_too_much_is_given_up_but_for_what_is_pinned() {
+    const MOST: u64 = 100 << 10;
+    let world = World::tuned(|options| {
+        options.history_bytes = MOST;
+        options.history_ms = 100 * HOUR;
+    });
+    let ids = world.partitions("short", 10).expect("made");
+    world.fill(&ids, 60).expect("alive");
+    let early = world.log.visible_lsn();
+    let pinned = world.log.at(early).expect("the newest");
+    let shown = |ids: &[_]| ids.iter().map(|id| world.shown(&pinned, *id).expect("alive")).collect::<Vec<_>>();
+    let before = shown(&ids);
+    world.fill(&ids, 240).expect("alive");
+    let late = world.log.visible_lsn();
+    world.engine.maintain().expect("sealed");
+    assert!(world.log.at(millpond_storage::Lsn(early.0 + 10)).is_ok(), "all of it is history");
+    world.ground.pass(2 * MINUTE);
+    world.tend().expect("hidden, and too much");
+    world.tend().expect("alive");
+    let history = world.engine.stats().history_bytes.get();
+    // 60 batches of 1,600 bytes are pinned, in log files that hold others, too: those go when less than half of a file is needed.
+    assert!(history <= MOST + (64 << 10), "{history} bytes of history");
+    let refused = world.log.at(millpond_storage::Lsn(early.0 + 10)).expect_err("given up");
+    assert!(refused.to_string().contains("the oldest that can be had"), "{refused}");
+    assert!(world.log.at(early).is_ok(), "what is pinned can be had");
+    assert!(shown(&ids) == before, "the pinned view has changed");
+    assert!(world.log.at(late).is_err() || history <= MOST);
+    drop(pinned);
+    world.tend().expect("alive");
+    assert!(world.engine.stats().history_bytes.get() <= MOST);
+}

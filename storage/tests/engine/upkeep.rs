@@ -1,9 +1,9 @@
 //! What a start can do without: rotten folds and rotten batches cost what was in them and nothing else.
 
-use millpond_storage::disk::SimDisk;
+use millpond_storage::disk::{Disk, SimDisk};
 use millpond_storage::{AppendError, Error, TopicPartition};
 
-use crate::world::{World, records};
+use crate::world::{Ground, World, records};
 
 /// Sorted away, so that no log file from the beginning on is left.
 fn sorted() -> (World, Vec<TopicPartition>) {
@@ -159,4 +159,30 @@ fn a_rotten_batch_that_nothing_vouches_for_is_cut_off() {
     rot(&world.disk, &world.files(1, ".log"), "value 2");
     let world = world.again(None);
     assert_eq!(world.all_shown(&ids)[0].1, 2);
+}
+
+/// Only durable groups are in the index: if it is ahead, the log has lost some.
+#[test]
+fn an_index_that_is_ahead_of_the_log_tells_of_what_is_lost() {
+    let root = tempfile::tempdir().expect("a directory");
+    let ground = Ground { index_dir: Some(root.path().join("state")), ..Ground::default() };
+    let world = World::open(&SimDisk::new(), &ground).expect("it opens");
+    let ids = world.partitions("long", 1).expect("made");
+    world.fill(&ids, 5).expect("alive");
+    let older = SimDisk::new();
+    for dir in ["timelines/0", "timelines/1"]
+        .into_iter()
+        .flat_map(|of| ["log", "segments", "state-at"].map(|dir| format!("{of}/{dir}")))
+    {
+        older.create_dir_all(dir.as_ref()).expect("made");
+    }
+    for path in world.disk.paths() {
+        older.plant(&path, &world.disk.contents(&path).expect("it is there"));
+    }
+    world.fill(&ids, 5).expect("alive");
+    world.engine.save().expect("saved");
+    drop(world.crash(None));
+    let world = World::open(&older, &ground).expect("it opens");
+    assert!(world.log.damage().is_some(), "five batches are gone");
+    assert_eq!(world.engine.system().damage(), None, "its log is whole");
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use bytes::Bytes;
 use millpond_storage::batch::{BatchBuilder, BatchIter, NewRecord, Record, Rules, TimestampType, check};
 use millpond_storage::disk::SimDisk;
-use millpond_storage::state::{Change, Durability, Fact, Numbers, Topic, TopicName};
+use millpond_storage::state::{Change, Durability, Fact, LogStart, Numbers, Topic, TopicName};
 use millpond_storage::{
     Ack, Append, AppendError, AppendPart, Appended, DEFAULT_VOLUME, Engine, Error, Fetched, Options, Policy, Read,
     Result, Timeline, TopicNumber, TopicPartition, View,
@@ -239,6 +239,14 @@ impl World {
         let name = TopicName::new("default", name);
         let topic = Topic { name, number, partitions, created: 0, internal: false, settings: BTreeMap::new() };
         self.put(Fact::Topic(Change::Put(topic)))
+    }
+
+    pub(crate) fn delete(&self, name: &str) -> Waiting<Result<()>> {
+        self.put(Fact::Topic(Change::Delete(TopicName::new("default", name))))
+    }
+
+    pub(crate) fn log_start(&self, partition: TopicPartition, offset: i64) -> Waiting<Result<()>> {
+        self.put(Fact::LogStart(Change::Put(LogStart { partition, offset })))
     }
 
     /// The partitions of a new topic.
