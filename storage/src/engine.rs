@@ -17,7 +17,7 @@ use crate::maintenance;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::space::Space;
-use crate::state::{Change, Cluster, Fact, Index, Numbers, State, TimelineInfo, Txn, Volume, VolumeId};
+use crate::state::{Change, Cluster, Fact, Index, Numbers, Stage, State, TimelineInfo, Txn, Volume, VolumeId};
 use crate::stats::Stats;
 use crate::timeline::{TailCache, Timeline, lock};
 use crate::units::TimelineId;
@@ -43,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) writer_pool: Pool,
     pub(crate) sync_pool: Pool,
     pub(crate) read_pool: Pool,
+    pub(crate) branch_pool: Pool,
     closing: AtomicBool,
     failed: AtomicBool,
     /// Held by whoever seals, saves, collects: one at a time, whichever thread it is.
@@ -108,6 +109,7 @@ impl Engine {
         let system = Timeline::open_system(&shared)?;
         let engine =
             Arc::new(Self { shared, system, timelines: RwLock::default(), maintenance: Mutex::new(None), _lock: held });
+        engine.remove_unfinished()?;
         engine.open_timelines()?;
         if engine.default_volume().is_none() {
             engine.found()?;
@@ -181,6 +183,7 @@ impl Engine {
         if let Some(thread) = lock(&self.maintenance).take() {
             let _panicked = thread.join();
         }
+        self.shared.branch_pool.close();
         self.shared.writer_pool.close();
         let turn = lock(&self.shared.tending);
         let mut outcome = Ok(());
@@ -204,7 +207,9 @@ impl Engine {
     fn open_timelines(&self) -> Result<()> {
         let infos: Vec<TimelineInfo> = self.system.state(|state| state.timelines().cloned().collect());
         for info in infos {
-            let timeline = Timeline::open(&self.shared, &self.system, &info)?;
+            // Parents come first: they have the lower numbers.
+            let parent = info.origin.and_then(|(parent, _)| self.timeline(parent));
+            let timeline = Timeline::open(&self.shared, &self.system, &info, parent.as_ref())?;
             if timeline.0.may_have_lost && timeline.damage().is_none() {
                 self.renew_epoch(&timeline, &info)?;
             }
@@ -226,9 +231,17 @@ impl Engine {
         wait(|done| timeline.0.begin_epoch(epoch, done))
     }
 
-    fn add(&self, timeline: Timeline) {
+    pub(crate) fn add(&self, timeline: Timeline) {
         let mut timelines = self.timelines.write().unwrap_or_else(PoisonError::into_inner);
         timelines.insert(timeline.id(), timeline);
+    }
+
+    pub(crate) fn forget(&self, id: TimelineId) {
+        self.timelines.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    pub(crate) fn wake_maintenance(&self) {
+        self.shared.wake_maintenance();
     }
 
     /// Makes what every data directory has: a cluster id and the volume `default`. The timeline's files come first, then the one group of facts that
@@ -238,7 +251,7 @@ impl Engine {
         let volume = VolumeId(Numbers::Volume.first());
         let epoch = 0;
         let now = self.shared.now();
-        let info = TimelineInfo { id, origin: None, volume, leader_epoch: epoch, created: now };
+        let info = TimelineInfo { id, origin: None, volume, leader_epoch: epoch, created: now, stage: Stage::There };
         Timeline::create(&self.shared, &info)?;
         let cluster = random_bytes();
         let named = info.clone();
@@ -250,7 +263,7 @@ impl Engine {
             txn.put(Fact::Timeline(Change::Put(named)));
             txn.put(Fact::Volume(Change::Put(default_volume(volume, id, now))));
         })?;
-        self.add(Timeline::open(&self.shared, &self.system, &info)?);
+        self.add(Timeline::open(&self.shared, &self.system, &info, None)?);
         Ok(())
     }
 
@@ -279,6 +292,7 @@ impl Shared {
             writer_pool: Pool::new("writer", options.writer_threads.max(1)),
             sync_pool: Pool::new("sync", SYNC_THREADS),
             read_pool: Pool::new("read", READ_THREADS),
+            branch_pool: Pool::new("branch", 1),
             stats: Stats::default(),
             closing: AtomicBool::new(false),
             failed: AtomicBool::new(false),

@@ -4,6 +4,7 @@
 //! with completions. `docs/architecture.md` has the map and every layout on disk.
 
 pub mod batch;
+mod branches;
 pub mod disk;
 mod engine;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod timeline;
 pub mod units;
 mod view;
 
+pub use branches::{NewTimeline, PinnedView, Stand};
 pub use engine::{DEFAULT_VOLUME, Engine};
 pub use error::{Error, Result};
 pub use options::{Options, Policy};

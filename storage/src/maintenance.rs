@@ -72,6 +72,7 @@ fn tend(timeline: &Timeline) -> Result<()> {
 pub(crate) fn retain(engine: &Engine) -> Result<()> {
     let _turn = lock(&engine.shared().tending);
     let mut total = segment::Shares::default();
+    engine.remove_unneeded()?;
     for timeline in engine.timelines().iter().chain([engine.system()]) {
         if timeline.damage().is_none() {
             hide_expired(timeline)?;
@@ -88,6 +89,9 @@ pub(crate) fn retain(engine: &Engine) -> Result<()> {
 /// Moves the log starts of partitions whose oldest virtual segments are due: one group for all of them.
 fn hide_expired(timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
+    if !inner.is_named() {
+        return Ok(());
+    }
     let now = inner.shared.now();
     let topics: Vec<_> = timeline.state(|state| state.topics().cloned().collect());
     let mut moves = Vec::new();

@@ -45,6 +45,14 @@ pub const PREFIX_BYTES: usize = 21;
 /// The header of a batch: what every payload has at least.
 pub const BATCH_HEADER_BYTES: usize = 61;
 
+/// The first bytes of a batch, as far as it has them; zeros behind.
+pub(crate) fn batch_header_of(batch: &[u8]) -> [u8; BATCH_HEADER_BYTES] {
+    let mut header = [0; BATCH_HEADER_BYTES];
+    let len = batch.len().min(BATCH_HEADER_BYTES);
+    header[..len].copy_from_slice(&batch[..len]);
+    header
+}
+
 /// A length rounded up to what a frame's payload takes in the file.
 pub fn padded_frame(bytes: u64) -> u64 {
     bytes.saturating_add(FRAME_ALIGN - 1) & !(FRAME_ALIGN - 1)

@@ -4,8 +4,10 @@
 
 use super::TimelineDir;
 use crate::disk::Disk;
+use crate::engine::random_u64;
 use crate::error::{Error, Result};
 use crate::frame::{FileHeader, FileKind, Flaw, HEADER_BYTES};
+use crate::state::TimelineInfo;
 use crate::units::{Lsn, TimelineId};
 
 const FIELDS_BYTES: usize = 32;
@@ -29,6 +31,18 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Of a timeline that is to be made, with a salt of its own.
+    pub(crate) fn of(info: &TimelineInfo) -> Self {
+        Self {
+            timeline: info.id,
+            salt: random_u64(),
+            created_ms: info.created,
+            parent: info.origin,
+            volume: info.volume.0,
+            leader_epoch: info.leader_epoch,
+        }
+    }
+
     /// Writes the file and syncs it; its directory is the caller's to sync.
     pub fn write(&self, disk: &dyn Disk) -> Result<()> {
         let file = disk.create(&TimelineDir::new(self.timeline).timeline())?;

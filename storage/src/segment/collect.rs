@@ -28,15 +28,15 @@ const FACTS_SHARE: u64 = 16;
 pub(crate) fn collect(engine: &Engine, timeline: &Timeline) -> Result<Shares> {
     let inner = &timeline.0;
     if timeline.id() == TimelineId::SYSTEM {
-        let floor = need_of(inner).base();
+        let floor = Need::of(inner).base();
         inner.history.settle(inner.history.plan(floor));
-    } else {
+    } else if inner.is_named() {
         raise_floor(engine, timeline)?;
         cap_history(engine, timeline)?;
     }
     roll_if_due(inner)?;
     save_if_held_up(inner)?;
-    let need = need_of(inner);
+    let need = Need::of(inner);
     let unneeded: Vec<File> = inner.files.all().into_iter().filter(|file| is_spare(file, &need)).collect();
     drop_files(inner, &unneeded)?;
     rewrite_what_pays(inner, &need)?;
@@ -59,7 +59,7 @@ fn roll_if_due(inner: &Arc<Inner>) -> Result<()> {
     let Some(active) = inner.active_log() else { return Ok(()) };
     let began = active.groups().first().map(|first| first.time);
     let old = inner.shared.now().saturating_sub(inner.shared.options.log_roll_ms);
-    if began.is_some_and(|began| began <= old) && something_waits(inner, &active, &need_of(inner)) {
+    if began.is_some_and(|began| began <= old) && something_waits(inner, &active, &Need::of(inner)) {
         inner.end_active()?;
         inner.seal_ended()?;
     }
@@ -94,7 +94,7 @@ fn something_waits(inner: &Inner, log: &Arc<LogFile>, need: &Need<'_>) -> bool {
 /// Files are given up or rewritten only below the last state-at but one. Where nothing more is written none would come by itself.
 fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
     for _ in 0..2 {
-        let need = need_of(inner);
+        let need = Need::of(inner);
         let base = need.base();
         let mut is_held_up = sort::to_sort(inner, base)?.is_empty() && !sort::to_sort(inner, Lsn::MAX)?.is_empty();
         for file in inner.files.all().into_iter().filter(|file| file.last_lsn() >= base) {
@@ -149,11 +149,6 @@ fn rewrite_some(inner: &Inner, need: &Need<'_>, files: &[File]) -> Result<bool> 
     }
 }
 
-fn need_of(inner: &Inner) -> Need<'_> {
-    let state_ats = lock(&inner.manifest).files().state_ats.clone();
-    Need { tables: &inner.tables, needed: inner.history.needed(), state_ats }
-}
-
 /// Nothing needs it, and every start reads from behind it on. (The end of a partition needs no batch that stays: what no view sees lies below every view's
 /// log start, which the last two state-ats hold. Facts say for themselves whether they are needed.)
 fn is_spare(file: &File, need: &Need<'_>) -> bool {
@@ -174,7 +169,7 @@ fn raise_floor(engine: &Engine, timeline: &Timeline) -> Result<()> {
 fn cap_history(engine: &Engine, timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
     let most = inner.shared.options.history_bytes;
-    let mut need = need_of(inner);
+    let mut need = Need::of(inner);
     if total(inner, &need).history <= most {
         return Ok(());
     }
@@ -260,7 +255,7 @@ fn thin_state_ats(inner: &Inner, need: &Need<'_>) -> Result<()> {
 fn forget_partitions(inner: &Inner, need: &Need<'_>) {
     inner.tables.retired.retain(|_, partition| {
         let has_files = !partition.pieces().sealed.is_empty() || !partition.pieces().tail.is_empty();
-        has_files || need.needed.sees(Lsn::ZERO, partition.gone_at())
+        has_files || need.needed.sees(Lsn::ZERO, partition.gone_at()) || need.is_inherited(partition)
     });
     let oldest = need.needed.pins.first().copied().unwrap_or(Lsn::MAX).min(need.needed.floor);
     for partition in inner.tables.all() {

@@ -17,4 +17,4 @@ pub(crate) use collect::collect;
 pub(crate) use files::Files;
 pub(crate) use need::Shares;
 pub(crate) use seal::{load, seal};
-pub(crate) use stretch::Stretch;
+pub(crate) use stretch::{SealedFile, Stretch};

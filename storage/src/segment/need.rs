@@ -3,19 +3,34 @@
 //! The live view needs what no log start has passed and no deletion has taken. The history window and pins need what some view of theirs sees: a batch is seen by views in
 //! `[from, until)`, from its own group to the group that hid it. Facts, and what a file alone says of ends and epochs, are needed until every view that is needed has a
 //! state-at between them and itself. Placement plays no part: bytes are needed or not wherever they lie.
+//!
+//! What a child sees of its parent is needed, too, as long as some view of the child sees it: what a child hides it hides in its own log.
 
-use crate::timeline::{Needed, Partition, Tables};
+use std::sync::Arc;
+
+use crate::timeline::{Inner, Needed, Partition, lock};
 use crate::units::{Lsn, TopicPartition};
 
 use super::index::StretchRecord;
 
 /// What a timeline needs at one moment, after the floor that it works with is durable.
 pub(crate) struct Need<'a> {
-    pub(crate) tables: &'a Tables,
+    inner: &'a Inner,
+    /// Whether a volume points at the timeline: else only pins and children see it.
+    is_live: bool,
     /// Pins and the floor.
     pub(crate) needed: Needed,
     /// LSNs of the state-at files, in order.
     pub(crate) state_ats: Vec<Lsn>,
+    children: Vec<Child>,
+}
+
+/// A timeline that branched off, and what it needs.
+struct Child {
+    branch: Lsn,
+    inner: Arc<Inner>,
+    needed: Needed,
+    children: Vec<Child>,
 }
 
 /// Bytes by who needs them.
@@ -34,18 +49,27 @@ pub(crate) enum By {
     Nobody,
 }
 
-impl Need<'_> {
+impl<'a> Need<'a> {
+    /// What a timeline needs now. Pins are read before children: whoever makes a branch has a lease until the child is known.
+    pub(crate) fn of(inner: &'a Inner) -> Self {
+        let state_ats = lock(&inner.manifest).files().state_ats.clone();
+        let needed = inner.needed();
+        Self { inner, is_live: inner.is_named(), needed, state_ats, children: children_of(inner) }
+    }
+
     /// Who needs the batches of a partition that lie in `[.., end)` and were written from group `from` on.
     pub(crate) fn by(&self, partition: TopicPartition, end: i64, lsns: (Lsn, Lsn)) -> By {
         let (from, last) = lsns;
         if partition.topic.is_internal() {
             return if self.is_folded(from, last) { By::Nobody } else { By::Live };
         }
-        let Some(known) = self.tables.get_any(partition) else { return By::Nobody };
-        if !known.is_gone() && known.log_start() < end {
+        let Some(known) = self.inner.tables.get_any(partition) else { return By::Nobody };
+        if self.is_live && !known.is_gone() && known.log_start() < end {
             return By::Live;
         }
-        if self.needed.sees(from, hidden_at(&known, end)) { By::History } else { By::Nobody }
+        let until = hidden_at(&known, end);
+        let is_needed = self.needed.sees(from, until) || is_inherited(&self.children, partition, end, (from, until));
+        if is_needed { By::History } else { By::Nobody }
     }
 
     /// Who needs how much of a stretch, taken as a whole: one that a log start cuts is live.
@@ -65,18 +89,29 @@ impl Need<'_> {
 
     /// Whether every batch of a stretch is needed, as far as that is known without its index.
     pub(crate) fn is_whole(&self, stretch: &StretchRecord) -> bool {
-        let known = self.tables.get_any(stretch.partition);
+        let known = self.inner.tables.get_any(stretch.partition).filter(|_| self.is_live);
         known.is_some_and(|known| !known.is_gone() && known.log_start() <= stretch.first_offset)
             && !stretch.partition.topic.is_internal()
     }
 
     /// Whether what groups `[first, last]` say is, for every view that is needed, in a state-at between them and the view.
     pub(crate) fn is_folded(&self, first: Lsn, last: Lsn) -> bool {
-        let views = self.needed.pins.iter().copied().filter(|pin| *pin >= first).chain([self.needed.floor]);
+        let views = self.single_views().filter(|view| *view >= first).chain([self.needed.floor]);
         views.into_iter().all(|view| {
             let at_or_above = self.state_ats.partition_point(|at| *at < last);
             view >= last && self.state_ats.get(at_or_above).is_some_and(|at| *at <= view)
         })
+    }
+
+    /// Whether a child has a partition of a deleted topic: it finds the records through this one, wherever they lie.
+    pub(crate) fn is_inherited(&self, partition: &Partition) -> bool {
+        let since = self.children.iter().filter(|child| child.branch < partition.gone_at());
+        since.into_iter().any(|child| child.inner.tables.get_any(partition.id()).is_some())
+    }
+
+    /// Pins, and the branch points of children: should the beginning of one rot, it is made again.
+    fn single_views(&self) -> impl Iterator<Item = Lsn> {
+        self.needed.pins.iter().copied().chain(self.children.iter().map(|child| child.branch))
     }
 
     /// The state-ats that may go: no pin lies between one and the next, and the floor is at or above the next. The last two stay.
@@ -84,7 +119,7 @@ impl Need<'_> {
         let (_newest, older) = self.state_ats.split_last().unwrap_or((&Lsn::ZERO, &[]));
         let pairs = older.windows(2).map(|pair| (pair[0], pair[1]));
         let spare = pairs.filter(|(at, next)| {
-            let pinned = self.needed.pins.iter().any(|pin| (*at..*next).contains(pin));
+            let pinned = self.single_views().any(|view| (*at..*next).contains(&view));
             !pinned && self.needed.floor >= *next
         });
         spare.map(|(at, _)| at).collect()
@@ -97,6 +132,30 @@ impl std::ops::AddAssign for Shares {
         self.history += other.history;
         self.dead += other.dead;
     }
+}
+
+fn children_of(inner: &Inner) -> Vec<Child> {
+    let children = inner.children().into_iter();
+    children
+        .map(|child| Child {
+            branch: child.origin.as_ref().map_or(Lsn::ZERO, |origin| origin.branch),
+            needed: child.needed(),
+            children: children_of(&child),
+            inner: child,
+        })
+        .collect()
+}
+
+/// Whether a child that branched off in `[from, until)` still sees, in some view, batches below `end`.
+fn is_inherited(children: &[Child], partition: TopicPartition, end: i64, (from, until): (Lsn, Lsn)) -> bool {
+    children.iter().filter(|child| from <= child.branch && child.branch < until).any(|child| {
+        let Some(known) = child.inner.tables.get_any(partition) else { return false };
+        let is_live = child.inner.is_named() && !known.is_gone() && known.log_start() < end;
+        let hidden_at = hidden_at(&known, end);
+        is_live
+            || child.needed.sees(child.branch, hidden_at)
+            || is_inherited(&child.children, partition, end, (child.branch, hidden_at))
+    })
 }
 
 /// The group from which on no view sees what lies below `end`; past the greatest if every view does.

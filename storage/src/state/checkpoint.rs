@@ -34,6 +34,8 @@ pub struct PartitionRecord {
     pub log_start: i64,
     /// The first offset that is not there.
     pub end_offset: i64,
+    /// Below it, what there is lies in the parent of the timeline, as of the branch point. 0: nothing.
+    pub inherited_end: i64,
     /// The group whose fact deleted its topic; views before it still have the partition.
     pub gone_at: Option<Lsn>,
     /// Its leader epochs, oldest first.

@@ -8,7 +8,7 @@
 //! `__consumer_offsets`. Each kind has a file of its own.
 
 use super::codec::Reader;
-use super::{Cluster, Counter, Floor, Group, LogStart, Pin, Position, State, TimelineInfo, Topic, Volume};
+use super::{Cluster, Counter, Document, Floor, Group, LogStart, Pin, Position, State, TimelineInfo, Topic, Volume};
 use crate::{Error, Result, TopicNumber};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -35,13 +35,15 @@ pub enum Kind {
     Group = 21,
     /// [`Cluster`].
     Cluster = 22,
+    /// [`Document`].
+    Document = 23,
     /// [`Position`]: has an internal topic of its own, and no number in its keys.
     Position = 255,
 }
 
 impl Kind {
     /// The highest kind that this program knows.
-    const NEWEST: u8 = Kind::Cluster as u8;
+    const NEWEST: u8 = Kind::Document as u8;
 
     /// The internal topic that facts of this kind are records of.
     pub fn topic(self) -> TopicNumber {
@@ -62,6 +64,7 @@ impl Kind {
             Self::Counter => "the fact of a counter",
             Self::Group => "the fact of a group",
             Self::Cluster => "the fact of the cluster",
+            Self::Document => "the fact of a document",
             Self::Position => "the fact of a position",
         }
     }
@@ -157,6 +160,8 @@ pub enum Fact {
     Group(Change<Group>),
     /// Of the cluster.
     Cluster(Change<Cluster>),
+    /// Of what the broker keeps.
+    Document(Change<Document>),
 }
 
 /// Ties each kind of thing to its variant.
@@ -196,6 +201,7 @@ in_fact! {
     Counter(Counter),
     Group(Group),
     Cluster(Cluster),
+    Document(Document),
 }
 
 /// Runs an expression on the change in a fact, whatever its kind.
@@ -212,6 +218,7 @@ macro_rules! with_change {
             Fact::Counter($change) => $run,
             Fact::Group($change) => $run,
             Fact::Cluster($change) => $run,
+            Fact::Document($change) => $run,
         }
     };
 }
@@ -296,6 +303,7 @@ impl Fact {
             20 => parse::<Counter>(key, value),
             21 => parse::<Group>(key, value),
             22 => parse::<Cluster>(key, value),
+            23 => parse::<Document>(key, value),
             found => {
                 Err(Error::Newer { path: "the kind of a fact".into(), found: found.into(), known: Kind::NEWEST.into() })
             }

@@ -12,6 +12,7 @@
 
 use super::cluster::Cluster;
 use super::counter::{Counter, Numbers};
+use super::document::{Document, DocumentKey};
 use super::fact::{Change, Fact, Thing};
 use super::floor::Floor;
 use super::group::{Group, GroupKey};
@@ -33,6 +34,7 @@ pub struct State {
     topics: Arc<Topics>,
     log_starts: Arc<BTreeMap<TopicPartition, i64>>,
     positions: Positions,
+    documents: Arc<BTreeMap<DocumentKey, Bytes>>,
     system: Arc<System>,
 }
 
@@ -74,6 +76,9 @@ impl State {
             }
             Fact::Group(change) => {
                 apply_to(&mut self.system_mut().groups, change, |group: &Group| group.members.clone());
+            }
+            Fact::Document(change) => {
+                apply_to(Arc::make_mut(&mut self.documents), change, |document: &Document| document.body.clone());
             }
             Fact::Cluster(change) => self.system_mut().cluster = change.value().map(|cluster: &Cluster| cluster.id),
         }
@@ -174,6 +179,7 @@ impl State {
         Counter::each(self, &mut |thing| see(thing.into()));
         Group::each(self, &mut |thing| see(thing.into()));
         Cluster::each(self, &mut |thing| see(thing.into()));
+        Document::each(self, &mut |thing| see(thing.into()));
     }
 }
 
@@ -250,6 +256,25 @@ impl State {
             let key = PositionKey { group: Arc::clone(group), topic, partition };
             Some(Position { key, committed: committed.clone() })
         })
+    }
+}
+
+/// Documents.
+impl State {
+    /// A document.
+    pub fn document(&self, key: &DocumentKey) -> Option<&Bytes> {
+        self.documents.get(key)
+    }
+
+    /// All documents, by collection and name.
+    pub fn documents(&self) -> impl Iterator<Item = (&DocumentKey, &Bytes)> {
+        self.documents.iter()
+    }
+
+    /// The documents of a collection, by name.
+    pub fn documents_in(&self, collection: u8) -> impl Iterator<Item = (&DocumentKey, &Bytes)> {
+        let first = DocumentKey { collection, name: "".into() };
+        self.documents.range(first..).take_while(move |(key, _)| key.collection == collection)
     }
 }
 

@@ -1,14 +1,17 @@
 //! Pins: kind 19, in `system`: what keeps a view readable.
 //!
-//! Key: pin id. Value: version, timeline, LSN, kind (1 snapshot, 2 branch, 3 safety), time of creation, name.
+//! Key: pin id. Value: version, timeline, LSN, kind (1 snapshot, 2 safety), time of creation, volume, time of the view, when it expires (`i64::MAX`: never),
+//! flags (1: protected), name, who made it. (Branches need no pins: the timeline that branched off is what keeps the view.)
 
 use super::codec::{self, Reader};
 use super::fact::{Kind, Thing, version};
 use super::fold::State;
+use super::volume::VolumeId;
 use crate::{Lsn, Result, TimelineId};
 use std::sync::Arc;
 
 const VERSION: u8 = 1;
+const PROTECTED: u8 = 1;
 
 /// Which pin. Never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,8 +22,6 @@ pub struct PinId(pub u64);
 pub enum PinKind {
     /// A snapshot, by its name.
     Snapshot,
-    /// A timeline branched off here and reads what is below.
-    Branch,
     /// What a restore replaced, kept for a while.
     Safety,
 }
@@ -38,8 +39,18 @@ pub struct Pin {
     pub kind: PinKind,
     /// When it was made, in milliseconds.
     pub created: i64,
-    /// Its name, if it has one.
+    /// The volume that it is a view of.
+    pub volume: VolumeId,
+    /// The time that the view stands at, in milliseconds.
+    pub time: i64,
+    /// When it goes by itself, in milliseconds.
+    pub expires: Option<i64>,
+    /// Whether it is kept from being deleted.
+    pub protected: bool,
+    /// Its name.
     pub name: Arc<str>,
+    /// The schedule that made it; empty: a person.
+    pub schedule: Arc<str>,
 }
 
 impl Thing for Pin {
@@ -64,11 +75,14 @@ impl Thing for Pin {
         out.extend_from_slice(&self.lsn.0.to_le_bytes());
         out.push(match self.kind {
             PinKind::Snapshot => 1,
-            PinKind::Branch => 2,
-            PinKind::Safety => 3,
+            PinKind::Safety => 2,
         });
-        out.extend_from_slice(&self.created.to_le_bytes());
+        for number in [self.created, self.volume.0.cast_signed(), self.time, self.expires.unwrap_or(i64::MAX)] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.push(if self.protected { PROTECTED } else { 0 });
         codec::put_text(out, &self.name);
+        codec::put_text(out, &self.schedule);
     }
 
     fn take_value(id: PinId, input: &mut Reader<'_>) -> Result<Self> {
@@ -78,17 +92,26 @@ impl Thing for Pin {
         let kind = match input.u8()? {
             0 => return Err(input.damaged("it is for nothing")),
             1 => PinKind::Snapshot,
-            2 => PinKind::Branch,
-            3 => PinKind::Safety,
-            other => return Err(input.newer(other.into(), 3)),
+            2 => PinKind::Safety,
+            other => return Err(input.newer(other.into(), 2)),
         };
         let created = input.i64()?;
+        let volume = VolumeId(input.u64()?);
+        let time = input.i64()?;
+        let expires = Some(input.i64()?).filter(|at| *at != i64::MAX);
+        let protected = match input.u8()? {
+            0 => false,
+            PROTECTED => true,
+            flags => return Err(input.newer(flags.into(), PROTECTED.into())),
+        };
         let name = input.text()?.into();
-        Ok(Self { id, timeline, lsn, kind, created, name })
+        let schedule = input.text()?.into();
+        Ok(Self { id, timeline, lsn, kind, created, volume, time, expires, protected, name, schedule })
     }
 
     fn check(&self) -> Result<()> {
-        codec::fits("the name of a pin", &self.name, codec::TEXT_MAX)
+        codec::fits("the name of a pin", &self.name, codec::TEXT_MAX)?;
+        codec::fits("the name of a schedule", &self.schedule, codec::TEXT_MAX)
     }
 
     fn find(state: &State, key: &PinId) -> Option<Self> {

@@ -40,6 +40,7 @@ impl Entry for PartitionRecord {
         put_partition(self.partition, out);
         put_zigzag(out, self.log_start);
         put_zigzag(out, self.end_offset.wrapping_sub(self.log_start));
+        put_zigzag(out, self.inherited_end);
         put_varint(out, self.gone_at.map_or(0, |lsn| lsn.0.saturating_add(1)));
         put_varint(out, self.epochs.len() as u64);
         for epoch in &self.epochs {
@@ -61,6 +62,7 @@ impl Entry for PartitionRecord {
         let partition = take_partition(input)?;
         let log_start = input.zigzag()?;
         let end_offset = log_start.wrapping_add(input.zigzag()?);
+        let inherited_end = input.zigzag()?;
         let gone_at = input.varint()?.checked_sub(1).map(Lsn);
         let count = input.count(2)?;
         let mut epochs = Vec::with_capacity(count);
@@ -77,7 +79,7 @@ impl Entry for PartitionRecord {
             let max_timestamp = first_timestamp.wrapping_add(input.zigzag()?);
             segments.push(VirtualSegmentRecord { base_offset, bytes, first_timestamp, max_timestamp });
         }
-        Ok(Self { partition, log_start, end_offset, gone_at, epochs, segments })
+        Ok(Self { partition, log_start, end_offset, inherited_end, gone_at, epochs, segments })
     }
 }
 

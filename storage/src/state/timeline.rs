@@ -1,6 +1,7 @@
 //! Timelines: kind 17, in `system`.
 //!
-//! Key: timeline id. Value: version, parent (`u64::MAX`: none), branch LSN, volume id, leader epoch, time of creation.
+//! Key: timeline id. Value: version, parent (`u64::MAX`: none), branch LSN, volume id, leader epoch, time of creation, stage (1 being made, 2 there,
+//! 3 being removed).
 
 use super::codec::Reader;
 use super::fact::{Kind, Thing, version};
@@ -10,6 +11,17 @@ use crate::{Lsn, Result, TimelineId};
 
 const VERSION: u8 = 1;
 const NO_PARENT: u64 = u64::MAX;
+
+/// How far a timeline's files are what the fact says. Files of one that is not there are the next start's to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// They are being made: nothing refers to the timeline yet.
+    Making,
+    /// They are there.
+    There,
+    /// They are being removed: nothing refers to the timeline any more.
+    Removing,
+}
 
 /// What is known of a timeline beside its own files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +36,8 @@ pub struct TimelineInfo {
     pub leader_epoch: i32,
     /// When it was created, in milliseconds.
     pub created: i64,
+    /// Whether its files are there.
+    pub stage: Stage,
 }
 
 impl Thing for TimelineInfo {
@@ -50,6 +64,11 @@ impl Thing for TimelineInfo {
         out.extend_from_slice(&self.volume.0.to_le_bytes());
         out.extend_from_slice(&self.leader_epoch.to_le_bytes());
         out.extend_from_slice(&self.created.to_le_bytes());
+        out.push(match self.stage {
+            Stage::Making => 1,
+            Stage::There => 2,
+            Stage::Removing => 3,
+        });
     }
 
     fn take_value(id: TimelineId, input: &mut Reader<'_>) -> Result<Self> {
@@ -62,7 +81,14 @@ impl Thing for TimelineInfo {
         let volume = VolumeId(input.u64()?);
         let leader_epoch = input.i32()?;
         let created = input.i64()?;
-        Ok(Self { id, origin, volume, leader_epoch, created })
+        let stage = match input.u8()? {
+            0 => return Err(input.damaged("it has no stage")),
+            1 => Stage::Making,
+            2 => Stage::There,
+            3 => Stage::Removing,
+            other => return Err(input.newer(other.into(), 3)),
+        };
+        Ok(Self { id, origin, volume, leader_epoch, created, stage })
     }
 
     fn find(state: &State, key: &TimelineId) -> Option<Self> {

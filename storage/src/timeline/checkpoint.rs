@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::log_file::{GroupMark, LogFile};
-use super::partition::{Chunk, Entry, EpochStart, LogStartMove, Partition, Pieces, VirtualSegment, lock};
+use super::partition::{Chunk, Entry, EpochStart, Inherited, LogStartMove, Partition, Pieces, VirtualSegment, lock};
 use super::producers::{Producer, Producers, RememberedBatch};
 use super::{Inner, Tables};
 use crate::frame;
@@ -51,14 +51,14 @@ impl Inner {
             ..Checkpoint::default()
         };
         for partition in &partitions {
-            add_partition(&mut checkpoint, partition, &core.active);
+            add_partition(&mut checkpoint, partition, Some(&core.active));
         }
         self.unsaved_bytes.store(0, Ordering::Relaxed);
         Some(checkpoint)
     }
 }
 
-fn producer_records(producers: &Producers, expired_before: i64) -> Vec<ProducerRecord> {
+pub(super) fn producer_records(producers: &Producers, expired_before: i64) -> Vec<ProducerRecord> {
     let live = producers.iter().filter(|(.., producer)| producer.last_time >= expired_before);
     let mut records: Vec<_> = live
         .map(|(partition, producer_id, producer)| ProducerRecord {
@@ -90,13 +90,15 @@ fn tail_head(active: &LogFile, chain: u32) -> TailRecord {
     }
 }
 
-fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, active: &Arc<LogFile>) {
+/// Adds a partition, with what the tail index has of it in a log file.
+pub(super) fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, tail: Option<&Arc<LogFile>>) {
     let pieces = partition.pieces();
     checkpoint.partitions.push(PartitionRecord {
         partition: partition.id(),
         log_start: partition.log_start(),
         end_offset: partition.log_end(),
-        gone_at: partition.is_gone().then(|| partition.gone_at()),
+        inherited_end: partition.inherited().map_or(0, |inherited| inherited.end),
+        gone_at: Some(partition.gone_at()).filter(|lsn| *lsn != Lsn::MAX),
         epochs: pieces.epochs.iter().map(|e| EpochRecord { epoch: e.epoch, start_offset: e.start }).collect(),
         segments: pieces.segments.iter().map(segment_record).collect(),
     });
@@ -106,7 +108,7 @@ fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, active: &Ar
         lsn: moved.lsn,
         offset: moved.offset,
     }));
-    let chunk = pieces.tail.iter().find(|chunk| Arc::ptr_eq(&chunk.log, active));
+    let chunk = tail.and_then(|log| pieces.tail.iter().find(|chunk| Arc::ptr_eq(&chunk.log, log)));
     checkpoint.tail.stretches.extend(chunk.map(|chunk| tail_stretch(partition.id(), chunk)));
 }
 
@@ -132,8 +134,13 @@ fn tail_stretch(partition: TopicPartition, chunk: &Chunk) -> TailStretch {
     TailStretch { partition, batches: batches.collect() }
 }
 
-/// Puts the partitions of a checkpoint into tables whose state is that of the checkpoint.
-pub(super) fn restore_partitions(tables: &Tables, records: &[PartitionRecord], log_starts: &[LogStartRecord]) {
+/// Puts the partitions of a checkpoint into tables whose state is that of the checkpoint. What a partition inherited is found in the parent.
+pub(super) fn restore_partitions(
+    tables: &Tables,
+    records: &[PartitionRecord],
+    log_starts: &[LogStartRecord],
+    parent: Option<&Inner>,
+) {
     let mut moves: HashMap<TopicPartition, Vec<LogStartMove>> = HashMap::new();
     for LogStartRecord { partition, lsn, offset } in log_starts {
         moves.entry(*partition).or_default().push(LogStartMove { lsn: *lsn, offset: *offset });
@@ -146,6 +153,12 @@ pub(super) fn restore_partitions(tables: &Tables, records: &[PartitionRecord], l
             log_starts: moves.remove(&record.partition).unwrap_or_default(),
             ..Pieces::default()
         };
+        if record.inherited_end > 0 {
+            let from = parent.and_then(|parent| parent.tables.get_any(record.partition));
+            // The parent forgets a partition whose topic was deleted here, too, later than the checkpoint: nobody reads from it.
+            let from = from.unwrap_or_else(|| Partition::new(record.partition, 0, 0));
+            partition.inherit(Inherited { from, end: record.inherited_end });
+        }
         match record.gone_at {
             Some(lsn) => {
                 partition.retire(lsn);

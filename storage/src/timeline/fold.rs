@@ -33,18 +33,19 @@ impl Fold<'_> {
             log.push_group(mark, group.end());
         }
         for frame in &group.frames {
-            self.frame(log.as_ref(), group, frame)?;
+            self.frame(log.as_ref(), group.header.time_ms, frame)?;
         }
         Ok(())
     }
 
-    fn frame(&mut self, log: Option<&Arc<LogFile>>, group: &GroupRead, frame: &FrameRead) -> Result<()> {
+    /// Takes one frame of a group of that time; a log file, where its batch is found by the tail index.
+    pub(super) fn frame(&mut self, log: Option<&Arc<LogFile>>, time: i64, frame: &FrameRead) -> Result<()> {
         match frame.header.kind {
             FrameKind::Facts => {
-                self.batch(log, group, frame)?;
-                self.facts(group.header.lsn, frame)
+                self.batch(log, time, frame)?;
+                self.facts(frame.header.lsn, frame)
             }
-            FrameKind::Records => self.batch(log, group, frame),
+            FrameKind::Records => self.batch(log, time, frame),
             FrameKind::Epoch => {
                 self.tables.begin_epoch(frame.header.leader_epoch);
                 Ok(())
@@ -65,7 +66,7 @@ impl Fold<'_> {
     }
 
     /// A batch: ends, producers, and where it lies. One whose topic is gone by then changes nothing, as it changed nothing then.
-    fn batch(&mut self, log: Option<&Arc<LogFile>>, group: &GroupRead, frame: &FrameRead) -> Result<()> {
+    fn batch(&mut self, log: Option<&Arc<LogFile>>, time: i64, frame: &FrameRead) -> Result<()> {
         let header = &frame.header;
         let id = header.partition;
         let Some(partition) = self.tables.get(id) else { return Ok(()) };
@@ -82,7 +83,7 @@ impl Fold<'_> {
         partition.set_log_end(end);
         if let Some(sequence) = batch.as_ref().and_then(Sequence::of) {
             let remembered = sequence.at(header.base_offset, -1);
-            self.producers.record(id, &sequence, remembered, group.header.time_ms);
+            self.producers.record(id, &sequence, remembered, time);
         }
         place(log, &partition, frame, batch.as_ref(), end);
         Ok(())

@@ -37,6 +37,8 @@ pub(crate) struct Needed {
 pub(crate) struct Lease {
     history: Arc<History>,
     lsn: Lsn,
+    /// A fact has taken its place.
+    kept: bool,
 }
 
 impl History {
@@ -63,7 +65,28 @@ impl History {
             return Err(Error::Invalid(why));
         }
         *kept.pins.entry(lsn).or_default() += 1;
-        Ok(Lease { history: Arc::clone(self), lsn })
+        Ok(Lease { history: Arc::clone(self), lsn, kept: false })
+    }
+
+    /// No volume shows the timeline any more: nothing of its past is kept but what is pinned.
+    pub(crate) fn close(&self) {
+        let mut kept = lock(&self.0);
+        (kept.planned, kept.durable) = (Lsn::MAX, Lsn::MAX);
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.0).durable == Lsn::MAX
+    }
+
+    /// Whether neither pin nor lease is left.
+    pub(crate) fn is_unpinned(&self) -> bool {
+        lock(&self.0).pins.is_empty()
+    }
+
+    /// The fact that a pin is gone is durable.
+    pub(crate) fn unpin(&self, lsn: Lsn) {
+        lock(&self.0).unpin(lsn);
     }
 
     /// Plans a higher floor; a lower one changes nothing. Returns the plan.
@@ -99,16 +122,28 @@ impl Lease {
     pub(crate) fn lsn(&self) -> Lsn {
         self.lsn
     }
+
+    /// The fact of a pin is durable: it counts from here on, until [`History::unpin`].
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Kept {
+    fn unpin(&mut self, lsn: Lsn) {
+        if let Some(count) = self.pins.get_mut(&lsn) {
+            *count -= 1;
+            if *count == 0 {
+                self.pins.remove(&lsn);
+            }
+        }
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut kept = lock(&self.history.0);
-        if let Some(count) = kept.pins.get_mut(&self.lsn) {
-            *count -= 1;
-            if *count == 0 {
-                kept.pins.remove(&self.lsn);
-            }
+        if !self.kept {
+            self.history.unpin(self.lsn);
         }
     }
 }

@@ -72,6 +72,13 @@ impl LogFile {
         after.checked_sub(1).map(|at| groups[at])
     }
 
+    /// The time of the last group at or below an LSN.
+    pub fn time_of(&self, lsn: Lsn) -> Option<i64> {
+        let groups = self.groups();
+        let after = groups.partition_point(|group| group.lsn <= lsn);
+        after.checked_sub(1).map(|at| groups[at].time)
+    }
+
     /// The group that holds the frame at `position`.
     pub fn group_of(&self, position: u64) -> Option<GroupMark> {
         let groups = self.groups();

@@ -7,12 +7,15 @@
 mod append;
 mod cache;
 mod checkpoint;
+mod fence;
 mod fold;
 mod group;
 mod history;
 mod log_file;
 mod open;
+mod origin;
 mod partition;
+mod past;
 mod producers;
 mod publish;
 pub mod recovery;
@@ -24,7 +27,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 pub use append::{Ack, Append, AppendError, AppendPart, Appended};
 use bytes::Bytes;
@@ -35,6 +38,7 @@ pub use producers::{Producer, Producers, RememberedBatch, Sequence};
 
 pub(crate) use checkpoint::with_running_max;
 pub(crate) use history::{History, Lease, Needed};
+pub(crate) use origin::Origin;
 pub(crate) use partition::lock;
 
 use crate::engine::{Shared, wait};
@@ -45,6 +49,7 @@ use crate::manifest::{Edit, Manifest, NextLog};
 use crate::state::{Durability, Fact, State, Txn};
 use crate::units::{Lsn, TimelineId, TopicPartition};
 use append::{Deliver, Item};
+use fence::Gate;
 use group::{Draft, Head};
 use publish::{Effects, SyncTarget};
 pub(crate) use tables::Tables;
@@ -71,7 +76,7 @@ pub(crate) struct Inner {
     /// Bytes written since the last checkpoint.
     pub(crate) unsaved_bytes: AtomicU64,
     pub(crate) saves: Saves,
-    queue: Mutex<VecDeque<Item>>,
+    queue: Mutex<Queue>,
     scheduled: AtomicBool,
     unseen: Mutex<VecDeque<Effects>>,
     sync: Mutex<SyncTarget>,
@@ -86,10 +91,27 @@ pub(crate) struct Inner {
     /// Its sealed files.
     pub(crate) files: crate::segment::Files,
     pub(crate) history: Arc<History>,
+    /// When it was made.
+    created_ms: i64,
+    /// The leader epoch it was born with.
+    born_epoch: i32,
+    /// Whether a volume points at it.
+    named: AtomicBool,
+    /// Where it branched off.
+    pub(crate) origin: Option<Origin>,
+    /// The timelines that branched off it.
+    children: Mutex<Vec<Weak<Inner>>>,
     /// Why it takes no writes.
     damage: OnceLock<String>,
     /// Whether clients may have read what a crash took away.
     pub(crate) may_have_lost: bool,
+}
+
+/// What waits for the writer.
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    gate: Gate,
 }
 
 impl Timeline {
@@ -227,14 +249,6 @@ impl Inner {
             && self.visible_lsn() == self.written_lsn()
     }
 
-    fn submit(self: &Arc<Self>, item: Item) {
-        lock(&self.queue).push_back(item);
-        if !self.scheduled.swap(true, Ordering::AcqRel) {
-            let timeline = Arc::clone(self);
-            self.shared.writer_pool.run(move || timeline.work());
-        }
-    }
-
     /// Takes turns at writing until the queue is empty.
     fn work(self: &Arc<Self>) {
         loop {
@@ -263,18 +277,68 @@ impl Inner {
     fn take(&self) -> Vec<Item> {
         let mut queue = lock(&self.queue);
         let mut bytes = 0;
-        let count = queue.iter().take_while(|item| {
+        let count = queue.items.iter().take_while(|item| {
             let fits = bytes < GROUP_BYTES_MAX;
             bytes += item.bytes();
             fits
         });
         let count = count.count();
-        queue.drain(..count).collect()
+        queue.items.drain(..count).collect()
+    }
+
+    /// The timeline that it branched off.
+    pub(crate) fn parent(&self) -> Option<&Inner> {
+        self.origin.as_ref().map(|origin| &*origin.parent)
+    }
+
+    /// The timelines that branched off and are open.
+    pub(crate) fn children(&self) -> Vec<Arc<Inner>> {
+        lock(&self.children).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Its files go: it sees nothing of its parent any more.
+    pub(crate) fn forsake(&self) {
+        if let Some(parent) = self.parent() {
+            lock(&parent.children).retain(|child| child.upgrade().is_some_and(|child| child.id != self.id));
+        }
+    }
+
+    /// What pins, leases and the history need. Without a name there is no history but that of pins.
+    pub(crate) fn needed(&self) -> Needed {
+        self.history.needed()
+    }
+
+    /// When clients see what is appended, from here on.
+    pub(crate) fn set_durability(&self, durability: Durability) {
+        self.durability.store(durability as u8, Ordering::Release);
+    }
+
+    /// The time of the newest group at or below an LSN.
+    pub(crate) fn time_of(&self, lsn: Lsn) -> Result<i64> {
+        let active = lock(&self.core).as_ref().map(|core| Arc::clone(&core.active));
+        let unsealed = lock(&self.unsealed).clone();
+        if let Some(time) = active.iter().chain(unsealed.iter().rev()).find_map(|log| log.time_of(lsn)) {
+            return Ok(time);
+        }
+        let mut newest = (Lsn::ZERO, self.created_ms);
+        for file in self.files.all().into_iter().filter(|file| file.first_lsn() <= lsn) {
+            let groups = file.groups()?;
+            let after = groups.partition_point(|group| group.lsn <= lsn);
+            newest = after.checked_sub(1).map_or(newest, |at| newest.max((groups[at].lsn, groups[at].time)));
+        }
+        Ok(newest.1)
+    }
+
+    /// Takes in a timeline that branched off: what it sees is kept from here on.
+    fn adopt(&self, child: &Arc<Inner>) {
+        let mut children = lock(&self.children);
+        children.retain(|known| known.strong_count() > 0);
+        children.push(Arc::downgrade(child));
     }
 
     /// Writes a group that vouches for what is synced, if no other has done so.
     pub(crate) fn mark_idle(self: &Arc<Self>) {
-        self.submit(Item::Idle);
+        self.submit_here(Item::Idle);
     }
 
     /// Ends the active log file, if there is a group in it. Parks the thread.
@@ -302,7 +366,7 @@ impl Inner {
 
     /// Begins a leader epoch: all that is appended from here on has it.
     pub(crate) fn begin_epoch(self: &Arc<Self>, epoch: i32, done: impl FnOnce(Result<()>) + Send + 'static) {
-        self.submit(Item::Epoch(epoch, Box::new(done)));
+        self.submit_here(Item::Epoch(epoch, Box::new(done)));
     }
 
     /// The partition of an internal topic, which every timeline has.

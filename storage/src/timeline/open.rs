@@ -10,19 +10,21 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::checkpoint::{open_topics, restore_partitions, restore_producers, restore_tail};
 use super::fold::Fold;
 use super::log_file::LogFile;
+use super::origin::Origin;
 use super::partition::lock;
 use super::publish::SyncTarget;
 use super::recovery::{Lost, Recovered, Recovery, Required, Resume, Start, set_aside};
 use super::writer::Core;
 use super::{History, Inner, Producers, Tables, Timeline};
-use crate::engine::{Shared, random_u64};
+use crate::branches::durability_of;
+use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::frame;
 use crate::maintenance::Saves;
 use crate::manifest::{Edit, FileRef, Identity, Manifest, NextLog, TimelineDir};
 use crate::segment;
-use crate::state::{Checkpoint, Durability, Pending, State, TimelineInfo, Volume, VolumeId, state_at};
-use crate::units::{Lsn, TimelineId};
+use crate::state::{Checkpoint, Durability, Pending, Stage, State, TimelineInfo, VolumeId, state_at};
+use crate::units::{Lsn, TimelineId, TopicPartition};
 
 /// How many LSNs an unclean start skips where clients may have seen some that the disk never had.
 const SKIPPED_LSNS: u64 = 1 << 24;
@@ -36,42 +38,56 @@ impl Timeline {
             volume: VolumeId(0),
             leader_epoch: 0,
             created: shared.now(),
+            stage: Stage::There,
         };
         if !shared.disk.exists(&TimelineDir::new(info.id).manifest())? {
             Self::create(shared, &info)?;
         }
-        Self::open_with(shared, &info, Durability::Fsync, Vec::new(), History::new(Lsn::ZERO, []))
+        Self::open_with(shared, &info, None, Durability::Fsync, Vec::new(), History::new(Lsn::ZERO, []))
     }
 
-    /// Opens a timeline that `system` names.
-    pub(crate) fn open(shared: &Arc<Shared>, system: &Timeline, info: &TimelineInfo) -> Result<Self> {
+    /// Opens a timeline that `system` names; its parent, if it has one, is open.
+    pub(crate) fn open(
+        shared: &Arc<Shared>,
+        system: &Timeline,
+        info: &TimelineInfo,
+        parent: Option<&Timeline>,
+    ) -> Result<Self> {
+        let origin = match (info.origin, parent) {
+            (None, _) => None,
+            (Some((_, branch)), Some(parent)) => Some(Origin { parent: Arc::clone(&parent.0), branch }),
+            (Some((parent, _)), None) => {
+                return Err(Error::Corrupt(format!("timeline {} branched off {parent}, which is not there", info.id)));
+            }
+        };
+
         let (durability, required) = system.state(|state| {
             let volume = state.volumes().find(|volume| volume.timeline == info.id);
             (durability_of(shared, volume), required_by(state, info.id))
         });
         let history = system.state(|state| {
             let pins = state.pins().filter(|pin| pin.timeline == info.id).map(|pin| pin.lsn);
-            History::new(state.floor(info.id).unwrap_or(Lsn::ZERO), pins)
+            // Below its branch point the past is its parent's.
+            let born = info.origin.map_or(Lsn::ZERO, |(_, branch)| branch);
+            let history = History::new(state.floor(info.id).unwrap_or(Lsn::ZERO).max(born), pins);
+            // One that is being made gets its name in a moment.
+            if info.stage == Stage::There && !state.volumes().any(|volume| volume.timeline == info.id) {
+                history.close();
+            }
+            history
         });
-        Self::open_with(shared, info, durability, required, history)
+        Self::open_with(shared, info, origin, durability, required, history)
     }
 
     /// Makes the files of a timeline. What an unfinished try left is replaced: nothing was ever appended to it.
     pub(crate) fn create(shared: &Arc<Shared>, info: &TimelineInfo) -> Result<()> {
-        let identity = Identity {
-            timeline: info.id,
-            salt: random_u64(),
-            created_ms: info.created,
-            parent: info.origin,
-            volume: info.volume.0,
-            leader_epoch: info.leader_epoch,
-        };
-        Manifest::create(&shared.disk, &identity).map(drop)
+        Manifest::create(&shared.disk, &Identity::of(info)).map(drop)
     }
 
     fn open_with(
         shared: &Arc<Shared>,
         info: &TimelineInfo,
+        origin: Option<Origin>,
         durability: Durability,
         required: Vec<Required>,
         history: Arc<History>,
@@ -80,10 +96,12 @@ impl Timeline {
         let mut manifest = Manifest::open(&shared.disk, &identity)?;
         let mut required = required;
         let mut rotten = Vec::new();
-        let checkpoint = newest_checkpoint(shared, &identity, &manifest, &mut required, &mut rotten)?;
-        let epoch = epoch_then(&identity, &checkpoint);
+        let parent = origin.as_ref();
+        let checkpoint = newest_checkpoint(shared, &identity, parent, &manifest, &mut required, &mut rotten)?;
+        let epoch = epoch_then(identity.leader_epoch, &checkpoint);
         let tables = Tables::new(checkpoint.facts.clone(), epoch, Arc::clone(&shared.options.policy));
-        restore_partitions(&tables, &checkpoint.partitions, &checkpoint.log_starts);
+        let parent = origin.as_ref().map(|origin| &*origin.parent);
+        restore_partitions(&tables, &checkpoint.partitions, &checkpoint.log_starts, parent);
         open_topics(&tables, &checkpoint.facts);
         let logs = unsealed_logs(shared, &manifest)?;
         if let Some(log) = logs.get(&checkpoint.tail.first_lsn) {
@@ -93,8 +111,12 @@ impl Timeline {
         let start = start_at(&checkpoint);
         let recovery =
             Recovery { disk: &shared.disk, identity: &identity, manifest: &mut manifest, required: &required, start };
-        let recovered = recovery.run(&mut |group| fold.group(group))?;
+        let mut recovered = recovery.run(&mut |group| fold.group(group))?;
         tables.begin_epoch(info.leader_epoch.max(tables.leader_epoch()));
+        if let Some(lost) = parent.and_then(|parent| lost_by(parent, &tables)) {
+            recovered.damage.get_or_insert(format!("what partition {lost} inherited is no longer in the parent"));
+            recovered.resume = None;
+        }
         report(info.id, &recovered);
         shared.stats.lost_batches.add(recovered.lost.len() as u64);
         if recovered.damage.is_none() {
@@ -102,7 +124,8 @@ impl Timeline {
         }
         let Fold { producers, logs, .. } = fold;
         let files = segment::load(shared, &manifest, (identity.timeline, identity.salt), &tables)?;
-        let found = Found { identity, tables, producers, logs, recovered, history, files };
+        let is_named = !history.is_closed();
+        let found = Found { identity, is_named, origin, tables, producers, logs, recovered, history, files };
         found.build(shared, durability, manifest)
     }
 
@@ -118,8 +141,13 @@ impl Timeline {
     }
 }
 
-fn durability_of(shared: &Shared, volume: Option<&Volume>) -> Durability {
-    volume.and_then(|volume| volume.durability).unwrap_or(shared.options.durability)
+/// A partition that can be read, and whose inherited records the parent has not.
+fn lost_by(parent: &Inner, tables: &Tables) -> Option<TopicPartition> {
+    let live = tables.partitions.iter();
+    let mut inherits = live
+        .filter(|partition| partition.inherited().is_some_and(|inherited| partition.log_start() < inherited.end))
+        .map(|partition| partition.id());
+    inherits.find(|id| parent.tables.get_any(*id).is_none())
 }
 
 /// What in `system` builds on the log of a timeline.
@@ -127,7 +155,12 @@ fn required_by(state: &State, id: TimelineId) -> Vec<Required> {
     let pins = state.pins().filter(|pin| pin.timeline == id);
     let pins = pins.map(|pin| Required { lsn: pin.lsn, by: format!("the snapshot {:?}", pin.name) });
     let floor = state.floor(id).map(|lsn| Required { lsn, by: "the history floor".to_owned() });
-    pins.chain(floor).collect()
+    let branches = state
+        .timelines()
+        .filter_map(|info| info.origin.filter(|(parent, _)| *parent == id).map(|origin| (info.id, origin.1)));
+    let branches =
+        branches.map(|(child, lsn)| Required { lsn, by: format!("timeline {child}, which branched off there,") });
+    pins.chain(floor).chain(branches).collect()
 }
 
 /// The newest checkpoint that can be read, of the index or of a state-at file; that of an empty log if there is none. State-at files that do not check
@@ -135,6 +168,7 @@ fn required_by(state: &State, id: TimelineId) -> Vec<Required> {
 fn newest_checkpoint(
     shared: &Shared,
     identity: &Identity,
+    origin: Option<&Origin>,
     manifest: &Manifest,
     required: &mut Vec<Required>,
     rotten: &mut Vec<Lsn>,
@@ -159,7 +193,11 @@ fn newest_checkpoint(
             Err(error) => return Err(error),
         }
     }
-    Ok(Checkpoint::default())
+    match origin {
+        // The parent keeps what the beginning was made of.
+        Some(origin) => origin.birth(identity.created_ms, identity.leader_epoch),
+        None => Ok(Checkpoint::default()),
+    }
 }
 
 /// Folds that do not check leave the file set, since collection relies on every one that is in it; they are kept for a person to look at.
@@ -177,9 +215,9 @@ fn quarantine(shared: &Shared, manifest: &mut Manifest, rotten: &[Lsn]) -> Resul
 }
 
 /// The leader epoch that the fold begins with: what follows the checkpoint is of the epochs that it had then, not of the newest.
-fn epoch_then(identity: &Identity, checkpoint: &Checkpoint) -> i32 {
+pub(super) fn epoch_then(born: i32, checkpoint: &Checkpoint) -> i32 {
     let known = checkpoint.partitions.iter().filter_map(|partition| partition.epochs.last());
-    known.map(|known| known.epoch).max().map_or(identity.leader_epoch, |epoch| epoch.max(identity.leader_epoch))
+    known.map(|known| known.epoch).max().map_or(born, |epoch| epoch.max(born))
 }
 
 fn start_at(checkpoint: &Checkpoint) -> Option<Start> {
@@ -230,6 +268,8 @@ fn report(id: TimelineId, recovered: &Recovered) {
 /// All that recovery found.
 struct Found {
     identity: Identity,
+    is_named: bool,
+    origin: Option<Origin>,
     tables: Tables,
     producers: Producers,
     logs: BTreeMap<Lsn, Arc<LogFile>>,
@@ -282,12 +322,21 @@ impl Found {
             visible_lsn: AtomicU64::new(end.0),
             visible_time: AtomicI64::new(self.recovered.last_time_ms),
             vouched_lsn: AtomicU64::new(end.0),
+            named: AtomicBool::new(self.is_named),
+            created_ms: self.identity.created_ms,
+            born_epoch: self.identity.leader_epoch,
+            origin: self.origin,
+            children: Mutex::default(),
             history: self.history,
             files: self.files,
             damage,
             may_have_lost,
         };
-        Ok(Timeline(Arc::new(inner)))
+        let timeline = Timeline(Arc::new(inner));
+        if let Some(origin) = &timeline.0.origin {
+            origin.parent.adopt(&timeline.0);
+        }
+        Ok(timeline)
     }
 
     /// What the writer goes on with; nothing where the log is damaged.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 
@@ -110,6 +110,15 @@ pub struct Pieces {
     pub log_starts: Vec<LogStartMove>,
 }
 
+/// What a partition has of the timeline that its own branched from: all that was there at the branch point, and nothing since.
+#[derive(Clone, Debug)]
+pub(crate) struct Inherited {
+    /// The partition there.
+    pub(crate) from: Arc<Partition>,
+    /// The offset behind the last that was there.
+    pub(crate) end: i64,
+}
+
 /// A call to make when a partition moves.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
@@ -126,10 +135,15 @@ pub struct Partition {
     high_watermark: AtomicI64,
     log_end: AtomicI64,
     closed: AtomicBool,
+    /// Its timeline handed over to another.
+    fenced: AtomicBool,
+    /// Its volume is no more.
+    ended: AtomicBool,
     gone_at: AtomicU64,
     segment_bytes: AtomicU64,
     segment_ms: AtomicI64,
     has_waiters: AtomicBool,
+    inherited: OnceLock<Inherited>,
     pieces: Mutex<Pieces>,
     waiting: Mutex<Waiting>,
 }
@@ -150,10 +164,13 @@ impl Partition {
             high_watermark: AtomicI64::new(end),
             log_end: AtomicI64::new(end),
             closed: AtomicBool::new(false),
+            fenced: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             gone_at: AtomicU64::new(Lsn::MAX.0),
             segment_bytes: AtomicU64::new(u64::MAX),
             segment_ms: AtomicI64::new(i64::MAX),
             has_waiters: AtomicBool::new(false),
+            inherited: OnceLock::new(),
             pieces: Mutex::default(),
             waiting: Mutex::default(),
         })
@@ -179,9 +196,34 @@ impl Partition {
         self.log_end.load(Ordering::Acquire)
     }
 
-    /// Whether its topic was deleted.
+    /// What lies in the parent of its timeline.
+    pub(crate) fn inherited(&self) -> Option<&Inherited> {
+        self.inherited.get()
+    }
+
+    /// Says, once, when its timeline is opened, what lies in the parent.
+    pub(crate) fn inherit(&self, inherited: Inherited) {
+        // A second time says the same.
+        let _known = self.inherited.set(inherited);
+    }
+
+    /// The partition, here or in an ancestor, in whose files `offset` is found, and the offset up to which that holds.
+    pub(crate) fn holder(self: &Arc<Self>, offset: i64) -> (&Arc<Self>, i64) {
+        let (mut holder, mut limit) = (self, i64::MAX);
+        while let Some(inherited) = holder.inherited().filter(|inherited| offset < inherited.end) {
+            (holder, limit) = (&inherited.from, limit.min(inherited.end));
+        }
+        (holder, limit)
+    }
+
+    /// Whether its topic was deleted, or its volume.
     pub fn is_gone(&self) -> bool {
-        self.gone_at() != Lsn::MAX
+        self.gone_at() != Lsn::MAX || self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether its volume was restored, so that its leader epoch is over.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Acquire)
     }
 
     /// Bytes of the batches between log start and end, by virtual segments.
@@ -198,7 +240,7 @@ impl Partition {
         self.has_waiters.store(true, Ordering::SeqCst);
         drop(waiting);
         // The watermark may have moved between the caller's look and the registration: whoever registers looks again.
-        if self.high_watermark.load(Ordering::SeqCst) > offset || self.is_gone() {
+        if self.high_watermark.load(Ordering::SeqCst) > offset || self.is_gone() || self.is_fenced() {
             wake();
         }
         Waiter { partition: Arc::downgrade(self), id }
@@ -212,6 +254,20 @@ impl Partition {
     /// Nothing may be appended from here on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Its timeline handed over: nothing is appended any more, and who waits is told.
+    pub(crate) fn fence(&self) {
+        self.close();
+        self.fenced.store(true, Ordering::Release);
+        self.wake(i64::MAX);
+    }
+
+    /// Its volume is no more: nothing is appended any more, and who waits is told.
+    pub(crate) fn end(&self) {
+        self.close();
+        self.ended.store(true, Ordering::Release);
+        self.wake(i64::MAX);
     }
 
     /// The topic's deletion is visible: readers and waiters learn of it.

@@ -144,6 +144,13 @@ impl Producers {
         }
     }
 
+    /// Whether all that is known of a producer was inherited: its last batch lies below the branch point. Batches that it sent since were lost to this
+    /// timeline, so that its next one may leave a gap; from then on sequences are strict again.
+    pub fn is_inherited(&self, partition: TopicPartition, producer_id: i64, inherited_end: i64) -> bool {
+        let known = self.by_partition.get(&partition).and_then(|of| of.get(&producer_id));
+        known.and_then(|producer| producer.batches().last()).is_some_and(|last| last.base_offset < inherited_end)
+    }
+
     /// Remembers a batch that is written or about to be, and returns what was known before, for [`Producers::restore`] when the write fails. The
     /// same function serves the writer and recovery.
     pub fn record(

@@ -11,7 +11,7 @@ use super::cache_entry;
 use super::group::{self, Draft, Encoded, Group, Head, Place};
 use super::log_file::{GroupMark, LogFile};
 use super::partition::{Entry, Partition, VirtualSegment};
-use super::producers::{Producers, Verdict};
+use super::producers::{Producers, Sequence, Verdict};
 use super::publish::Effects;
 use crate::batch::{BatchHeader, TimestampType};
 use crate::error::{Error, Result};
@@ -152,6 +152,7 @@ impl Core {
                     let (base_offset, append_time) = (batch.base_offset, batch.append_time);
                     return Ok(Appended { base_offset, append_time, log_start });
                 }
+                Verdict::OutOfOrder { .. } if self.is_first_of_inherited(partition, &sequence) => {}
                 Verdict::OutOfOrder { expected } => {
                     return Err(AppendError::OutOfOrderSequence { expected, found: sequence.first });
                 }
@@ -173,6 +174,11 @@ impl Core {
         }
         group.drafts.push(draft);
         Ok(Appended { base_offset, append_time, log_start })
+    }
+
+    fn is_first_of_inherited(&self, partition: &Partition, sequence: &Sequence) -> bool {
+        let end = partition.inherited().map_or(0, |inherited| inherited.end);
+        self.producers.is_inherited(partition.id(), sequence.producer_id, end)
     }
 
     fn write(&mut self, timeline: &Arc<Inner>, group: &mut Group) -> Result<Encoded> {

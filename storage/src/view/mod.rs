@@ -169,7 +169,7 @@ fn past_bounds(partition: &Partition, lsn: Lsn) -> Result<Bounds> {
         Some(end) => end,
         None => match sealed.iter().rev().find(|stretch| stretch.first_lsn <= lsn) {
             Some(stretch) => stretch.end_at(lsn)?,
-            None => 0,
+            None => partition.inherited().map_or(0, |inherited| inherited.end),
         },
     };
     let high_watermark = end.max(log_start);

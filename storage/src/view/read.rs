@@ -150,15 +150,17 @@ impl View {
     }
 
     /// Reads from files, sealed ones first.
-    pub(super) fn read_files(&self, partition: &Partition, read: &Read) -> Result<Fetched> {
+    pub(super) fn read_files(&self, partition: &Arc<Partition>, read: &Read) -> Result<Fetched> {
         let bounds = self.bounds(partition)?;
         in_bounds(read.from, bounds)?;
         let mut wanted = Wanted::new(read, bounds);
         // Taken after the bounds: every offset in them has its epoch here.
         wanted.epochs.clone_from(&partition.pieces().epochs);
-        while wanted.from < wanted.limit {
+        while wanted.from < bounds.high_watermark {
             let before = wanted.from;
-            let read = match Source::at(partition, wanted.from) {
+            let (holder, limit) = partition.holder(before);
+            wanted.limit = bounds.high_watermark.min(limit);
+            let read = match Source::at(holder, before) {
                 Ok(Some(source)) => source.read(&mut wanted),
                 Ok(None) => Err(wanted.hole(wanted.limit)),
                 Err(error) => Err(error),
@@ -234,6 +236,9 @@ impl Source {
         let entries = self.entries.as_slice();
         let mut rest = &entries[first_holding(entries, wanted.from)..];
         while let Some(first) = rest.first() {
+            if first.base_offset >= wanted.limit && wanted.fetched.bytes == 0 {
+                return Err(wanted.hole(wanted.limit));
+            }
             if !wanted.wants(first.base_offset, 0) {
                 return Ok(());
             }

@@ -36,7 +36,15 @@ impl View {
         let most = self.timeline.0.shared.options.plain_bytes_max;
         let mut from = bounds.log_start;
         while from < bounds.high_watermark {
-            let Some(candidate) = candidate(partition, from, time)? else { return Ok(None) };
+            let (holder, limit) = partition.holder(from);
+            let Some(candidate) = candidate(holder, from, time)?.filter(|found| found.entry.base_offset < limit) else {
+                if limit == i64::MAX {
+                    return Ok(None);
+                }
+                // Nothing that was inherited reaches the time.
+                from = limit;
+                continue;
+            };
             let found =
                 candidate.each_batch(|batch| batch.first_at_or_after(time, bounds.log_start, most).ok().flatten())?;
             if let Some(record) = found {
@@ -61,32 +69,22 @@ impl View {
 
     /// The greatest timestamp in bounds. The batch that the log start cuts is opened, since what it holds may be hidden.
     fn greatest(&self, partition: &Arc<Partition>, bounds: Bounds) -> Result<i64> {
-        let Bounds { log_start, high_watermark, .. } = bounds;
         let mut greatest = self.greatest_in_cut(partition, bounds)?;
-        let sealed = {
-            let pieces = partition.pieces();
-            for chunk in pieces.tail.iter().filter(|chunk| chunk.end_offset > log_start) {
-                greatest = greatest.max(greatest_between(&chunk.entries, log_start, high_watermark));
-            }
-            let behind = pieces.sealed.iter().filter(|stretch| stretch.end_offset > log_start);
-            behind.filter(|stretch| stretch.max_timestamp > greatest).cloned().collect::<Vec<_>>()
-        };
-        for stretch in sealed {
-            let whole = stretch.first_offset >= log_start && stretch.end_offset <= high_watermark;
-            let max = if whole {
-                stretch.max_timestamp
-            } else {
-                greatest_between(&stretch.entries()?, log_start, high_watermark)
+        let (mut partition, mut limit) = (partition, bounds.high_watermark);
+        loop {
+            greatest = greatest.max(greatest_in(partition, bounds.log_start, limit, greatest)?);
+            let Some(inherited) = partition.inherited().filter(|inherited| bounds.log_start < inherited.end) else {
+                return Ok(greatest);
             };
-            greatest = greatest.max(max);
+            (partition, limit) = (&inherited.from, limit.min(inherited.end));
         }
-        Ok(greatest)
     }
 
     /// The greatest visible timestamp of the entry in which the log start lies, −1 where it is the entry's first offset.
     fn greatest_in_cut(&self, partition: &Arc<Partition>, bounds: Bounds) -> Result<i64> {
-        let Some(cut) = candidate(partition, bounds.log_start, i64::MIN)? else { return Ok(-1) };
-        if cut.entry.base_offset >= bounds.log_start {
+        let (holder, limit) = partition.holder(bounds.log_start);
+        let Some(cut) = candidate(holder, bounds.log_start, i64::MIN)? else { return Ok(-1) };
+        if cut.entry.base_offset >= bounds.log_start.min(limit) {
             return Ok(-1);
         }
         let mut greatest = -1;
@@ -102,6 +100,26 @@ impl View {
         })?;
         Ok(greatest)
     }
+}
+
+/// The greatest timestamp of the batches that begin in `[log_start, limit)` and lie in the partition's own timeline, if it is above one that is known.
+fn greatest_in(partition: &Partition, log_start: i64, limit: i64, known: i64) -> Result<i64> {
+    let mut greatest = known;
+    let sealed = {
+        let pieces = partition.pieces();
+        for chunk in pieces.tail.iter().filter(|chunk| chunk.end_offset > log_start) {
+            greatest = greatest.max(greatest_between(&chunk.entries, log_start, limit));
+        }
+        let inside =
+            pieces.sealed.iter().filter(|stretch| stretch.end_offset > log_start && stretch.first_offset < limit);
+        inside.filter(|stretch| stretch.max_timestamp > greatest).cloned().collect::<Vec<_>>()
+    };
+    for stretch in sealed {
+        let whole = stretch.first_offset >= log_start && stretch.end_offset <= limit;
+        let max = if whole { stretch.max_timestamp } else { greatest_between(&stretch.entries()?, log_start, limit) };
+        greatest = greatest.max(max);
+    }
+    Ok(greatest)
 }
 
 impl Candidate {

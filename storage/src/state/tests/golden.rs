@@ -8,7 +8,7 @@ use crate::state::{Fact, number_in};
 use crate::{Error, TopicNumber};
 
 /// Key and value of the facts of `one_of_each`, in hexadecimal.
-const FACTS: [(&str, &str); 11] = [
+const FACTS: [(&str, &str); 12] = [
     (
         "0174617100747261646573",
         "01100000000800000000e897b69a0100000100000002000c00726574656e74696f6e2e6d7302002d31\
@@ -16,13 +16,17 @@ const FACTS: [(&str, &str); 11] = [
     ),
     ("020000001000000003", "010000000002000000"),
     ("1074726164696e67", "01030000000000000004000000000000000200e897b69a010000010000000a002f757365722f6d617072"),
-    ("110000000000000004", "010200000000000000840300000000000003000000000000000b00000000e897b69a010000"),
-    ("110000000000000000", "01ffffffffffffffff000000000000000000000000000000000000000000e897b69a010000"),
+    ("110000000000000004", "010200000000000000840300000000000003000000000000000b00000000e897b69a01000002"),
+    ("110000000000000000", "01ffffffffffffffff000000000000000000000000000000000000000000e897b69a01000001"),
     ("120000000000000004", "014d00000000000000"),
-    ("130000000000000009", "01040000000000000084030000000000000100e897b69a0100000500636c6f7365"),
+    (
+        "130000000000000009",
+        "01040000000000000084030000000000000100e897b69a0100000300000000000000ffe797b69a010000ffffffffffffff7f010500636c6f73650600686f75726c79",
+    ),
     ("1402", "018813000000000000"),
     ("150000000000000006617070", "01010203"),
     ("16", "01000102030405060708090a0b0c0d0e0f"),
+    ("17036e696768746c79", "010405"),
     (
         "00010003617070000a7461712e74726164657300000007",
         "00040000001cbe991a1400000005066dc3a974610000019ab697e8000100104d000000000000000003000000101234",
@@ -58,13 +62,14 @@ fn facts_are_read_from_the_bytes_they_always_had() {
 fn what_is_cut_or_too_long_is_damage() {
     for (fact, (key, value)) in one_of_each().iter().zip(FACTS) {
         let (key, value) = (bytes(key), bytes(value));
-        // The rest of a group's value is the broker's, and may have any length.
-        let whole = if matches!(fact, Fact::Group(_)) { 1 } else { value.len() };
+        // The rest of what the broker keeps is the broker's, and may have any length.
+        let is_open = matches!(fact, Fact::Group(_) | Fact::Document(_));
+        let whole = if is_open { 1 } else { value.len() };
         for length in 0..whole {
             let parsed = Fact::parse(fact.topic(), &key, Some(&value[..length]));
             assert!(matches!(parsed, Err(Error::Corrupt(_))), "{fact:?} cut to {length}: {parsed:?}");
         }
-        if !matches!(fact, Fact::Group(_)) {
+        if !is_open {
             let longer = [&value[..], &[0]].concat();
             assert!(matches!(Fact::parse(fact.topic(), &key, Some(&longer)), Err(Error::Corrupt(_))), "{fact:?}");
         }
@@ -80,7 +85,7 @@ fn newer_kinds_and_versions_are_refused_by_name() {
         let parsed = Fact::parse(fact.topic(), &bytes(key), Some(&value));
         assert!(matches!(parsed, Err(Error::Newer { .. })), "{fact:?}: {parsed:?}");
     }
-    for kind in (0..=255).filter(|kind| ![1, 2, 16, 17, 18, 19, 20, 21, 22].contains(kind)) {
+    for kind in (0..=255).filter(|kind| ![1, 2, 16, 17, 18, 19, 20, 21, 22, 23].contains(kind)) {
         let parsed = Fact::parse(TopicNumber::FACTS, &[kind, 0, 0], Some(&[1]));
         assert!(matches!(parsed, Err(Error::Newer { .. })), "kind {kind}: {parsed:?}");
     }

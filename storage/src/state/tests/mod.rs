@@ -12,8 +12,9 @@ use super::checkpoint::{
     TailStretch, VirtualSegmentRecord,
 };
 use super::{
-    Change, Checkpoint, Cluster, Committed, Counter, Durability, Fact, Floor, Group, GroupKey, LogStart, Numbers, Pin,
-    PinId, PinKind, Position, PositionKey, State, TimelineInfo, Topic, TopicId, TopicName, Volume, VolumeId,
+    Change, Checkpoint, Cluster, Committed, Counter, Document, DocumentKey, Durability, Fact, Floor, Group, GroupKey,
+    LogStart, Numbers, Pin, PinId, PinKind, Position, PositionKey, Stage, State, TimelineInfo, Topic, TopicId,
+    TopicName, Volume, VolumeId,
 };
 use crate::disk::sim::Seed;
 use crate::{Lsn, TimelineId, TopicNumber, TopicPartition};
@@ -81,9 +82,18 @@ fn one_of_each() -> Vec<Fact> {
             volume: VolumeId(3),
             leader_epoch: 11,
             created: TIME,
+            stage: Stage::There,
         }
         .into(),
-        TimelineInfo { id: TimelineId(0), origin: None, volume: VolumeId(0), leader_epoch: 0, created: TIME }.into(),
+        TimelineInfo {
+            id: TimelineId(0),
+            origin: None,
+            volume: VolumeId(0),
+            leader_epoch: 0,
+            created: TIME,
+            stage: Stage::Making,
+        }
+        .into(),
         Floor { timeline: TimelineId(4), lsn: Lsn(77) }.into(),
         Pin {
             id: PinId(9),
@@ -91,12 +101,19 @@ fn one_of_each() -> Vec<Fact> {
             lsn: Lsn(900),
             kind: PinKind::Snapshot,
             created: TIME,
+            volume: VolumeId(3),
+            time: TIME - 1,
+            expires: None,
+            protected: true,
             name: "close".into(),
+            schedule: "hourly".into(),
         }
         .into(),
         Counter { numbers: Numbers::Producer, next: 5000 }.into(),
         Group { key: group, members: Bytes::from_static(&[1, 2, 3]) }.into(),
         Cluster { id: std::array::from_fn(|byte| u8::try_from(byte).unwrap()) }.into(),
+        Document { key: DocumentKey { collection: 3, name: "nightly".into() }, body: Bytes::from_static(&[4, 5]) }
+            .into(),
         position("app", "taq.trades", 7, 16, 123_456_789_012).into(),
     ]
 }
@@ -122,6 +139,7 @@ fn delete_of(fact: &Fact) -> Fact {
         Fact::Counter(change) => Change::<Counter>::Delete(change.key()).into(),
         Fact::Group(change) => Change::<Group>::Delete(change.key()).into(),
         Fact::Cluster(_) => Change::<Cluster>::Delete(()).into(),
+        Fact::Document(change) => Change::<Document>::Delete(change.key()).into(),
     }
 }
 
@@ -156,6 +174,7 @@ fn add_partition(checkpoint: &mut Checkpoint, partition: TopicPartition, seeded:
         partition,
         log_start: 5,
         end_offset,
+        inherited_end: end_offset % 5,
         gone_at: (end_offset % 7 == 0).then_some(Lsn(950)),
         epochs: vec![EpochRecord { epoch: 0, start_offset: 0 }, EpochRecord { epoch: 7, start_offset: end_offset - 3 }],
         segments: vec![VirtualSegmentRecord {

@@ -243,7 +243,7 @@ prop_compose! {
         };
         let segments = segments.into_iter().map(segment).collect();
         let gone_at = gone_at.map(Lsn);
-        PartitionRecord { partition, log_start, end_offset, gone_at, epochs, segments }
+        PartitionRecord { partition, log_start, end_offset, inherited_end: end_offset / 2, gone_at, epochs, segments }
     }
 }
 

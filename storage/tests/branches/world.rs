@@ -1,0 +1,540 @@
+//! An engine with volumes that branch, and the plain model beside it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, mpsc};
+
+use bytes::Bytes;
+use millpond_storage::batch::{BatchBuilder, BatchIter, NewRecord, Rules, TimestampType, check};
+use millpond_storage::disk::SimDisk;
+use millpond_storage::disk::sim::Seed;
+use millpond_storage::state::{
+    Committed, LogStart, Numbers, Pin, PinId, PinKind, Position, PositionKey, Topic, TopicName, Volume,
+};
+use millpond_storage::{
+    Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy, Read, Stand,
+    Timeline, TimelineId, TopicNumber, TopicPartition, View,
+};
+
+use crate::plain::{PlainPartition, PlainSnapshot, PlainTopic, PlainView, PlainVolume};
+
+const RULES: Rules = Rules {
+    now_ms: 0,
+    timestamp_type: TimestampType::Create,
+    timestamp_before_max_ms: i64::MAX,
+    timestamp_after_max_ms: i64::MAX,
+    keys_required: false,
+    zstd_allowed: true,
+    every_record: true,
+    batch_bytes_max: 1 << 20,
+    plain_bytes_max: 1 << 20,
+};
+const VOLUMES_MAX: usize = 6;
+const SNAPSHOTS_MAX: usize = 12;
+const PAST_MAX: usize = 40;
+const GROUP: &str = "app";
+
+pub(crate) struct World {
+    disk: SimDisk,
+    engine: Option<Arc<Engine>>,
+    clock: Arc<AtomicI64>,
+    volumes: BTreeMap<String, PlainVolume>,
+    snapshots: BTreeMap<PinId, PlainSnapshot>,
+    names: u64,
+}
+
+fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
+    let (sender, receiver) = mpsc::channel();
+    submit(Box::new(move |outcome| drop(sender.send(outcome))));
+    receiver.recv().expect("the engine answers")
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let clock = Arc::new(AtomicI64::new(1_000_000 + i64::try_from(seed % 1000).unwrap()));
+        let mut world = Self {
+            disk: SimDisk::new(),
+            engine: None,
+            clock,
+            volumes: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            names: 0,
+        };
+        world.open();
+        let (_, timeline) = world.engine().volume(DEFAULT_VOLUME).expect("every engine has it");
+        let volume = PlainVolume { timeline: timeline.id(), now: PlainView::default(), past: Vec::new() };
+        world.volumes.insert(DEFAULT_VOLUME.to_owned(), volume);
+        world.create_topic(DEFAULT_VOLUME, 2);
+        world
+    }
+
+    fn open(&mut self) {
+        let clock = Arc::clone(&self.clock);
+        let policy = Policy { retention_ms: None, ..Policy::default() };
+        let options = Options {
+            clock: Arc::new(move || clock.load(Ordering::SeqCst)),
+            policy: Arc::new(move |_| policy),
+            log_file_bytes: 64 << 10,
+            checkpoint_bytes: 90 << 10,
+            cache_bytes: 64 << 10,
+            history_ms: 1000,
+            free_floor_bytes: 0,
+            ballast_bytes: 0,
+            background: false,
+            ..Options::new(Arc::new(self.disk.clone()))
+        };
+        self.engine = Some(Engine::open(options).expect("it opens"));
+    }
+
+    fn engine(&self) -> Arc<Engine> {
+        Arc::clone(self.engine.as_ref().expect("it is open"))
+    }
+
+    fn timeline(&self, id: TimelineId) -> Timeline {
+        self.engine().timeline(id).unwrap_or_else(|| panic!("timeline {id} is gone"))
+    }
+
+    pub(crate) fn step(&mut self, choices: &mut Seed) {
+        let name = self.any_volume(choices);
+        match choices.below(40) {
+            0..=13 => self.append(&name, choices),
+            14..=15 => self.create_topic(&name, 1 + u32::try_from(choices.below(3)).unwrap()),
+            16 => self.delete_topic(&name, choices),
+            17..=19 => self.commit(&name, choices),
+            20..=22 => self.delete_records(&name, choices),
+            23..=24 => self.snapshot(&name),
+            25..=26 => self.snapshot_past(&name, choices),
+            27..=28 => self.clone_snapshot(choices),
+            29 => self.restore(&name, choices),
+            30 => self.delete_snapshot(choices),
+            31 => self.delete_volume(&name),
+            32..=34 => self.tend(choices),
+            35 => self.engine().save().expect("a checkpoint"),
+            36..=37 => self.crash(choices),
+            _ => self.check_volume(&name),
+        }
+        self.remember(&name);
+    }
+
+    fn any_volume(&self, choices: &mut Seed) -> String {
+        self.volumes.keys().nth(choices.index(self.volumes.len())).expect("there is one").clone()
+    }
+
+    fn any_snapshot(&self, choices: &mut Seed) -> Option<(PinId, PlainSnapshot)> {
+        let nth = self.snapshots.iter().nth(choices.index(self.snapshots.len()))?;
+        Some((*nth.0, nth.1.clone()))
+    }
+
+    fn any_partition(&self, name: &str, choices: &mut Seed) -> Option<(String, TopicPartition)> {
+        let topics = &self.volumes[name].now.topics;
+        let (topic, plain) = topics.iter().nth(choices.index(topics.len()))?;
+        let partition = u32::try_from(choices.index(plain.partitions.len())).unwrap();
+        Some((topic.clone(), TopicPartition::new(TopicNumber(plain.number), partition)))
+    }
+
+    fn plain(&mut self, name: &str, topic: &str, partition: u32) -> &mut PlainPartition {
+        let volume = self.volumes.get_mut(name).expect("it is known");
+        &mut volume.now.topics.get_mut(topic).expect("it is known").partitions[partition as usize]
+    }
+
+    fn remember(&mut self, name: &str) {
+        let Some(volume) = self.volumes.get(name) else { return };
+        let lsn = self.timeline(volume.timeline).visible_lsn();
+        let volume = self.volumes.get_mut(name).expect("looked at above");
+        volume.past.retain(|(at, _)| *at < lsn);
+        volume.past.push((lsn, volume.now.clone()));
+        if volume.past.len() > PAST_MAX {
+            volume.past.remove(0);
+        }
+    }
+
+    pub(crate) fn append(&mut self, name: &str, choices: &mut Seed) {
+        let Some((topic, id)) = self.any_partition(name, choices) else { return };
+        let timeline = self.timeline(self.volumes[name].timeline);
+        let values: Vec<String> =
+            (0..=choices.below(9)).map(|_| format!("{:x}", choices.bits()).repeat(choices.index(120) + 1)).collect();
+        let mut builder = BatchBuilder::new();
+        for value in &values {
+            let record = NewRecord { value: Some(value.as_bytes()), timestamp: 7, ..NewRecord::default() };
+            builder.append(&record).expect("fits");
+        }
+        let batch = Bytes::from(builder.build().expect("a batch"));
+        let checked = check(&batch, &RULES).expect("sound");
+        let partition = timeline.partition(id).expect("it exists");
+        let parts = vec![AppendPart { partition, batch, checked, stamp: false }];
+        let mut results = wait(|done| timeline.append(Append { parts, ack: Ack::Visible }, done));
+        let appended = results.pop().expect("one part").expect("appended");
+        let plain = self.plain(name, &topic, id.partition);
+        assert_eq!(usize::try_from(appended.base_offset).unwrap(), plain.values.len());
+        plain.values.extend(values);
+    }
+
+    fn create_topic(&mut self, name: &str, partitions: u32) {
+        let engine = self.engine();
+        let number = wait(|done| engine.system().transact(|txn| txn.take(Numbers::Topic, 1), done)).expect("durable");
+        let number = u32::try_from(number.expect("numbers are left")).unwrap();
+        self.names += 1;
+        let topic = format!("topic-{}", self.names);
+        let fact = Topic {
+            name: TopicName::new("default", &topic),
+            number: TopicNumber(number),
+            partitions,
+            created: 0,
+            internal: false,
+            settings: BTreeMap::new(),
+        };
+        let timeline = self.timeline(self.volumes[name].timeline);
+        wait(|done| timeline.transact(move |txn| txn.put(fact), done)).expect("durable");
+        let plain = PlainTopic { number, partitions: vec![PlainPartition::default(); partitions as usize] };
+        self.volumes.get_mut(name).expect("known").now.topics.insert(topic, plain);
+    }
+
+    fn delete_topic(&mut self, name: &str, choices: &mut Seed) {
+        let Some((topic, _)) = self.any_partition(name, choices) else { return };
+        let timeline = self.timeline(self.volumes[name].timeline);
+        let key = TopicName::new("default", &topic);
+        wait(|done| timeline.transact(move |txn| txn.delete::<Topic>(key), done)).expect("durable");
+        let now = &mut self.volumes.get_mut(name).expect("known").now;
+        now.topics.remove(&topic);
+        now.positions.retain(|(_, of, _), _| *of != topic);
+    }
+
+    fn commit(&mut self, name: &str, choices: &mut Seed) {
+        let Some((topic, id)) = self.any_partition(name, choices) else { return };
+        let offset = i64::try_from(choices.below(1000)).unwrap();
+        let mut topic_id = [0; 16];
+        topic_id[10..14].copy_from_slice(&id.topic.0.to_be_bytes());
+        let key = PositionKey { group: GROUP.into(), topic: topic.as_str().into(), partition: id.partition };
+        let committed = Committed { offset, time: 1, leader_epoch: -1, metadata: "".into(), topic_id };
+        let timeline = self.timeline(self.volumes[name].timeline);
+        wait(|done| timeline.transact(move |txn| txn.put(Position { key, committed }), done)).expect("durable");
+        let positions = &mut self.volumes.get_mut(name).expect("known").now.positions;
+        positions.insert((GROUP.to_owned(), topic, id.partition), offset);
+    }
+
+    fn delete_records(&mut self, name: &str, choices: &mut Seed) {
+        let Some((topic, id)) = self.any_partition(name, choices) else { return };
+        let plain = self.plain(name, &topic, id.partition);
+        let end = i64::try_from(plain.values.len()).unwrap();
+        let offset =
+            plain.log_start + i64::try_from(choices.below((end - plain.log_start + 1).unsigned_abs())).unwrap();
+        if offset == plain.log_start {
+            return;
+        }
+        plain.log_start = offset;
+        let timeline = self.timeline(self.volumes[name].timeline);
+        wait(|done| timeline.transact(move |txn| txn.put(LogStart { partition: id, offset }), done)).expect("durable");
+    }
+
+    pub(crate) fn snapshot(&mut self, name: &str) {
+        let view = self.volumes[name].now.clone();
+        let pinned = self.pin(PinnedView::Now(self.volumes[name].timeline)).expect("now can always be had");
+        self.snapshots.insert(pinned.0, PlainSnapshot { timeline: pinned.1.timeline, lsn: pinned.1.lsn, view });
+    }
+
+    fn snapshot_past(&mut self, name: &str, choices: &mut Seed) {
+        let volume = &self.volumes[name];
+        if volume.past.is_empty() || self.snapshots.len() >= SNAPSHOTS_MAX {
+            return;
+        }
+        let (lsn, view) = volume.past[choices.index(volume.past.len())].clone();
+        match self.pin(PinnedView::At(volume.timeline, lsn)) {
+            Ok((id, stand)) => {
+                assert_eq!(stand.lsn, lsn);
+                self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn, view });
+            }
+            Err(Error::Invalid(why)) => assert!(why.contains("no longer kept"), "{why}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn pin(&self, view: PinnedView) -> Result<(PinId, Stand), Error> {
+        let engine = self.engine();
+        let pin = |txn: &mut millpond_storage::state::Txn<'_>, stand: Stand, id| {
+            txn.put(pin(id, stand, PinKind::Snapshot));
+            Ok::<_, ()>((id, stand))
+        };
+        wait(|done| engine.pin(view, pin, done)).map(|pinned| pinned.expect("it is not refused"))
+    }
+
+    fn clone_snapshot(&mut self, choices: &mut Seed) {
+        if self.volumes.len() >= VOLUMES_MAX {
+            return;
+        }
+        if let Some((_, snapshot)) = self.any_snapshot(choices) {
+            self.clone_of(&snapshot).expect("a snapshot can always be cloned");
+        }
+    }
+
+    fn clone_of(&mut self, snapshot: &PlainSnapshot) -> Result<String, Error> {
+        self.names += 1;
+        let name = format!("clone-{}", self.names);
+        let (engine, given) = (self.engine(), name.clone());
+        let new = NewTimeline { from: Some((snapshot.timeline, snapshot.lsn)), volume: None };
+        let info = wait(|done| {
+            engine.branch(
+                new,
+                move |txn, info| {
+                    txn.put(volume(&given, info.id, info.volume));
+                    Ok::<_, ()>(info.id)
+                },
+                done,
+            );
+        })?;
+        let plain =
+            PlainVolume { timeline: info.expect("it is not refused"), now: snapshot.view.clone(), past: Vec::new() };
+        self.volumes.insert(name.clone(), plain);
+        Ok(name)
+    }
+
+    fn restore(&mut self, name: &str, choices: &mut Seed) {
+        let Some((_, snapshot)) = self.any_snapshot(choices) else { return };
+        let (engine, old) = (self.engine(), self.volumes[name].timeline);
+        let (known, _) = engine.volume(name).expect("it is there");
+        let new = NewTimeline { from: Some((snapshot.timeline, snapshot.lsn)), volume: Some(known.id) };
+        let named = wait(|done| {
+            engine.replace(
+                old,
+                new,
+                move |txn, info, end| {
+                    let id = PinId(txn.take(Numbers::Pin, 1).expect("numbers are left"));
+                    txn.put(pin(id, end, PinKind::Safety));
+                    txn.put(Volume { timeline: info.id, ..known });
+                    Ok::<_, ()>((info.id, id, end))
+                },
+                done,
+            );
+        });
+        let (timeline, id, end) = named.expect("restored").expect("it is not refused");
+        let volume = self.volumes.get_mut(name).expect("known");
+        let safety = PlainSnapshot { timeline: end.timeline, lsn: end.lsn, view: volume.now.clone() };
+        *volume = PlainVolume { timeline, now: snapshot.view, past: Vec::new() };
+        self.snapshots.insert(id, safety);
+    }
+
+    fn delete_snapshot(&mut self, choices: &mut Seed) {
+        if let Some((id, _)) = self.any_snapshot(choices) {
+            self.unpin(id);
+        }
+    }
+
+    fn unpin(&mut self, id: PinId) {
+        let engine = self.engine();
+        let unpinned = wait(|done| engine.unpin(id, |_, pin| pin.map(|_| ()).ok_or(()), done));
+        unpinned.expect("durable").expect("it was there");
+        self.snapshots.remove(&id);
+    }
+
+    fn delete_volume(&mut self, name: &str) {
+        if name == DEFAULT_VOLUME {
+            return;
+        }
+        let (engine, key) = (self.engine(), std::sync::Arc::<str>::from(name));
+        let timeline = self.volumes.remove(name).expect("known").timeline;
+        let delete = |txn: &mut millpond_storage::state::Txn<'_>| {
+            txn.delete::<Volume>(key);
+            Ok::<_, ()>(())
+        };
+        wait(|done| engine.unname(timeline, delete, done)).expect("durable").expect("it is not refused");
+    }
+
+    fn tend(&mut self, choices: &mut Seed) {
+        self.clock.fetch_add(i64::try_from(choices.below(900)).unwrap(), Ordering::SeqCst);
+        self.engine().maintain().expect("tended");
+        self.engine().retain().expect("collected");
+    }
+
+    fn crash(&mut self, choices: &mut Seed) {
+        let engine = self.engine.take();
+        if choices.coin() {
+            let engine = engine.expect("it is open");
+            engine.close().expect("it closes");
+        } else {
+            self.disk = if choices.coin() { self.disk.kill() } else { self.disk.power_loss(choices.bits()) };
+            drop(engine);
+        }
+        self.open();
+    }
+
+    /// Makes clones until the engine dies at a fail point, and comes back.
+    pub(crate) fn branch_until(&mut self, point: &'static str, power: bool) {
+        let name = DEFAULT_VOLUME;
+        self.snapshot(name);
+        let snapshot = self.snapshots.values().last().expect("just made").clone();
+        let clone = self.clone_of(&snapshot).expect("nothing is armed yet");
+        self.delete_volume(&clone);
+        self.disk.arm(point);
+        let cloned = self.clone_of(&snapshot);
+        // What is removed is removed by the collection, if not by the branch.
+        let _tended = cloned.map(|name| self.volumes.remove(&name)).is_ok() && self.engine().retain().is_ok();
+        assert!(self.disk.reached().contains(point), "{point} was not reached");
+        self.disk = if power { self.disk.power_loss(3) } else { self.disk.kill() };
+        self.disk.calm();
+        self.engine = None;
+        self.open();
+        self.adopt_survivors(&snapshot);
+    }
+
+    /// A clone that was made and not acknowledged may be there, as a whole.
+    fn adopt_survivors(&mut self, snapshot: &PlainSnapshot) {
+        let engine = self.engine();
+        let known: Vec<Volume> = engine.system().state(|state| state.volumes().cloned().collect());
+        for volume in known {
+            if self.volumes.contains_key(&*volume.name) {
+                continue;
+            }
+            let plain = PlainVolume { timeline: volume.timeline, now: snapshot.view.clone(), past: Vec::new() };
+            self.volumes.insert(volume.name.to_string(), plain);
+        }
+    }
+
+    /// A chain of clones, each with records of its own, deleted in one of the orders while collecting.
+    pub(crate) fn chain(&mut self, links: usize, order: u64) {
+        let mut choices = Seed::new(order);
+        let mut names = vec![DEFAULT_VOLUME.to_owned()];
+        for _ in 0..links {
+            let name = names.last().expect("one at least").clone();
+            (0..12).for_each(|_| self.append(&name, &mut choices));
+            self.snapshot(&name);
+            let (_, snapshot) = self.snapshots.iter().last().map(|(id, s)| (*id, s.clone())).expect("just made");
+            names.push(self.clone_of(&snapshot).expect("cloned"));
+        }
+        while !self.snapshots.is_empty() || self.volumes.len() > 1 {
+            if choices.coin() {
+                self.delete_snapshot(&mut choices);
+            } else {
+                let name = self.any_volume(&mut choices);
+                self.delete_volume(&name);
+            }
+            self.tend(&mut choices);
+            self.check_all();
+        }
+        self.expect_one_timeline();
+    }
+
+    pub(crate) fn delete_all(&mut self) {
+        for id in self.snapshots.keys().copied().collect::<Vec<_>>() {
+            self.unpin(id);
+        }
+        for name in self.volumes.keys().cloned().collect::<Vec<_>>() {
+            self.delete_volume(&name);
+        }
+        self.expect_one_timeline();
+        self.check_volume(DEFAULT_VOLUME);
+    }
+
+    /// What nothing needs goes; the current timeline of `default` may have ancestors, which it reads.
+    fn expect_one_timeline(&self) {
+        for _ in 0..3 {
+            self.engine().retain().expect("collected");
+        }
+        let engine = self.engine();
+        let mut needed = Some(self.volumes[DEFAULT_VOLUME].timeline);
+        let mut left: Vec<TimelineId> = engine.timelines().iter().map(Timeline::id).collect();
+        while let Some(id) = needed {
+            left.retain(|other| *other != id);
+            let info = engine.system().state(|state| state.timeline(id).cloned()).expect("it is known");
+            needed = info.origin.map(|(parent, _)| parent);
+        }
+        assert_eq!(left, [], "timelines that nothing needs");
+        let dirs = self.disk.paths().into_iter().filter(|path| path.file_name().is_some_and(|name| name == "TIMELINE"));
+        assert_eq!(dirs.count(), engine.timelines().len() + 1, "directories that nothing needs");
+    }
+
+    pub(crate) fn check_all(&self) {
+        self.volumes.keys().for_each(|name| self.check_volume(name));
+        for (id, snapshot) in &self.snapshots {
+            let timeline = self.timeline(snapshot.timeline);
+            let view = timeline.at(snapshot.lsn).unwrap_or_else(|error| panic!("{id:?}: {error}"));
+            let state = wait(|done| timeline.state_at(snapshot.lsn, done)).expect("the past can be told");
+            check_state(&state, &snapshot.view);
+            check_view(&view, &snapshot.view);
+        }
+    }
+
+    fn check_volume(&self, name: &str) {
+        let volume = &self.volumes[name];
+        let timeline = self.timeline(volume.timeline);
+        check_state(&timeline.state(Clone::clone), &volume.now);
+        check_view(&timeline.live(), &volume.now);
+    }
+}
+
+fn check_state(state: &millpond_storage::state::State, plain: &PlainView) {
+    let topics: Vec<(String, u32, usize)> =
+        state.topics().map(|topic| (topic.name.topic.to_string(), topic.number.0, topic.partitions as usize)).collect();
+    let expected: Vec<_> =
+        plain.topics.iter().map(|(name, topic)| (name.clone(), topic.number, topic.partitions.len())).collect();
+    assert_eq!(topics, expected);
+    let positions: BTreeMap<_, _> = state
+        .positions()
+        .map(|position| {
+            let PositionKey { group, topic, partition } = position.key;
+            ((group.to_string(), topic.to_string(), partition), position.committed.offset)
+        })
+        .collect();
+    assert_eq!(positions, plain.positions);
+}
+
+fn check_view(view: &View, plain: &PlainView) {
+    for topic in plain.topics.values() {
+        for (index, partition) in topic.partitions.iter().enumerate() {
+            let id = TopicPartition::new(TopicNumber(topic.number), u32::try_from(index).unwrap());
+            check_partition(view, id, partition);
+        }
+    }
+}
+
+fn check_partition(view: &View, id: TopicPartition, plain: &PlainPartition) {
+    let partition = view.partition(id).unwrap_or_else(|| panic!("{id} is not there at {}", view.lsn()));
+    let bounds = view.bounds(&partition).expect("bounds");
+    let end = i64::try_from(plain.values.len()).unwrap();
+    assert_eq!((bounds.log_start, bounds.high_watermark), (plain.log_start, end), "{id} at {}", view.lsn());
+    let mut from = bounds.log_start;
+    while from < end {
+        let read = Read { from, max_bytes: 20_000, at_least_one: true };
+        let cached = view.read_now(&partition, &read);
+        let fetched = cached.unwrap_or_else(|| wait(|done| view.read(&partition, read, done))).expect("it is read");
+        let bytes = fetched.pieces.concat();
+        let before = from;
+        for batch in BatchIter::new(&bytes) {
+            let each = |record: millpond_storage::batch::Record<'_>| {
+                if record.offset >= bounds.log_start {
+                    let expected = &plain.values[usize::try_from(record.offset).unwrap()];
+                    assert_eq!(record.value.unwrap_or_default(), expected.as_bytes(), "{id} at {}", record.offset);
+                    from = record.offset + 1;
+                }
+            };
+            batch.expect("sound").for_each_record(1 << 20, each).expect("readable");
+        }
+        assert!(from > before, "{id} has nothing at {from} of {end} in the view at {}", view.lsn());
+    }
+}
+
+fn pin(id: PinId, stand: Stand, kind: PinKind) -> Pin {
+    Pin {
+        id,
+        timeline: stand.timeline,
+        lsn: stand.lsn,
+        kind,
+        created: 0,
+        volume: millpond_storage::state::VolumeId(1),
+        time: stand.time,
+        expires: None,
+        protected: false,
+        name: format!("pin-{}", id.0).into(),
+        schedule: "".into(),
+    }
+}
+
+fn volume(name: &str, timeline: TimelineId, id: millpond_storage::state::VolumeId) -> Volume {
+    Volume {
+        name: name.into(),
+        id,
+        timeline,
+        durability: None,
+        created: 0,
+        listed: false,
+        mount: format!("/{name}").into(),
+    }
+}
