@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use super::partition::{Cached, Partition, lock};
+use super::partition::{Partition, lock};
+use super::pieces::Cached;
 
 /// What an entry costs beside its bytes: queue slots and two reference counts.
 const OVERHEAD_BYTES: u64 = 160;

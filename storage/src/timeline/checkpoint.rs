@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::log_file::{GroupMark, LogFile};
-use super::partition::{Chunk, Entry, EpochStart, Inherited, LogStartMove, Partition, Pieces, VirtualSegment, lock};
+use super::partition::{Inherited, Partition, lock};
+use super::pieces::{Chunk, Entry, EpochStart, LogStartMove, Pieces, VirtualSegment};
 use super::producers::{Producer, Producers, RememberedBatch};
 use super::{Inner, Tables};
 use crate::frame;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::log_file::{GroupMark, LogFile};
-use super::partition::{Entry, Partition, VirtualSegment};
+use super::partition::Partition;
+use super::pieces::{Entry, VirtualSegment};
 use super::producers::{Producers, Sequence};
 use super::tables::Tables;
 use crate::batch::BatchHeader;

@@ -16,6 +16,7 @@ mod open;
 mod origin;
 mod partition;
 mod past;
+mod pieces;
 mod producers;
 mod publish;
 pub mod recovery;
@@ -33,7 +34,8 @@ pub use append::{Ack, Append, AppendError, AppendPart, Appended};
 use bytes::Bytes;
 pub use cache::TailCache;
 pub use log_file::{GroupMark, LogFile};
-pub use partition::{Cached, Chunk, Entry, EpochStart, Partition, Pieces, VirtualSegment, Waiter, Wake};
+pub use partition::{Partition, Waiter, Wake};
+pub use pieces::{Cached, Chunk, Entry, EpochStart, Pieces, VirtualSegment};
 pub use producers::{Producer, Producers, RememberedBatch, Sequence};
 
 pub(crate) use checkpoint::with_running_max;

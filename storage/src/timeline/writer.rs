@@ -10,7 +10,8 @@ use super::append::{Ack, Append, AppendDone, AppendError, AppendPart, Appended, 
 use super::cache_entry;
 use super::group::{self, Draft, Encoded, Group, Head, Place};
 use super::log_file::{GroupMark, LogFile};
-use super::partition::{Entry, Partition, VirtualSegment};
+use super::partition::Partition;
+use super::pieces::{Entry, VirtualSegment};
 use super::producers::{Producers, Sequence, Verdict};
 use super::publish::Effects;
 use crate::batch::{BatchHeader, TimestampType};

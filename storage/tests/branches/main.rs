@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a number of the model that is not small is a mistake of the test")]
 
+mod check;
 mod plain;
 mod world;
 

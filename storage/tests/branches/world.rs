@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
-use millpond_storage::batch::{BatchBuilder, BatchIter, NewRecord, Rules, TimestampType, check};
+use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, check};
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
 use millpond_storage::state::{
     Committed, LogStart, Numbers, Pin, PinId, PinKind, Position, PositionKey, Topic, TopicName, Volume,
 };
 use millpond_storage::{
-    Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy, Read, Stand,
-    Timeline, TimelineId, TopicNumber, TopicPartition, View,
+    Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy, Stand, Timeline,
+    TimelineId, TopicNumber, TopicPartition,
 };
 
+use crate::check::{check_state, check_view};
 use crate::plain::{PlainPartition, PlainSnapshot, PlainTopic, PlainView, PlainVolume};
 
 const RULES: Rules = Rules {
@@ -43,7 +44,7 @@ pub(crate) struct World {
     names: u64,
 }
 
-fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
+pub(crate) fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
     let (sender, receiver) = mpsc::channel();
     submit(Box::new(move |outcome| drop(sender.send(outcome))));
     receiver.recv().expect("the engine answers")
@@ -457,57 +458,6 @@ impl World {
         let timeline = self.timeline(volume.timeline);
         check_state(&timeline.state(Clone::clone), &volume.now);
         check_view(&timeline.live(), &volume.now);
-    }
-}
-
-fn check_state(state: &millpond_storage::state::State, plain: &PlainView) {
-    let topics: Vec<(String, u32, usize)> =
-        state.topics().map(|topic| (topic.name.topic.to_string(), topic.number.0, topic.partitions as usize)).collect();
-    let expected: Vec<_> =
-        plain.topics.iter().map(|(name, topic)| (name.clone(), topic.number, topic.partitions.len())).collect();
-    assert_eq!(topics, expected);
-    let positions: BTreeMap<_, _> = state
-        .positions()
-        .map(|position| {
-            let PositionKey { group, topic, partition } = position.key;
-            ((group.to_string(), topic.to_string(), partition), position.committed.offset)
-        })
-        .collect();
-    assert_eq!(positions, plain.positions);
-}
-
-fn check_view(view: &View, plain: &PlainView) {
-    for topic in plain.topics.values() {
-        for (index, partition) in topic.partitions.iter().enumerate() {
-            let id = TopicPartition::new(TopicNumber(topic.number), u32::try_from(index).unwrap());
-            check_partition(view, id, partition);
-        }
-    }
-}
-
-fn check_partition(view: &View, id: TopicPartition, plain: &PlainPartition) {
-    let partition = view.partition(id).unwrap_or_else(|| panic!("{id} is not there at {}", view.lsn()));
-    let bounds = view.bounds(&partition).expect("bounds");
-    let end = i64::try_from(plain.values.len()).unwrap();
-    assert_eq!((bounds.log_start, bounds.high_watermark), (plain.log_start, end), "{id} at {}", view.lsn());
-    let mut from = bounds.log_start;
-    while from < end {
-        let read = Read { from, max_bytes: 20_000, at_least_one: true };
-        let cached = view.read_now(&partition, &read);
-        let fetched = cached.unwrap_or_else(|| wait(|done| view.read(&partition, read, done))).expect("it is read");
-        let bytes = fetched.pieces.concat();
-        let before = from;
-        for batch in BatchIter::new(&bytes) {
-            let each = |record: millpond_storage::batch::Record<'_>| {
-                if record.offset >= bounds.log_start {
-                    let expected = &plain.values[usize::try_from(record.offset).unwrap()];
-                    assert_eq!(record.value.unwrap_or_default(), expected.as_bytes(), "{id} at {}", record.offset);
-                    from = record.offset + 1;
-                }
-            };
-            batch.expect("sound").for_each_record(1 << 20, each).expect("readable");
-        }
-        assert!(from > before, "{id} has nothing at {from} of {end} in the view at {}", view.lsn());
     }
 }
 

@@ -1,0 +1,196 @@
+//! Where the batches of a partition lie, and what is counted of them: all that is behind the partition's one lock.
+//!
+//! Invariants: pieces (`sealed`, then `tail`) are ordered by offset and do not overlap; the cache holds the newest batches without a gap.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::log_file::LogFile;
+use crate::segment::Stretch;
+use crate::units::Lsn;
+
+/// Where batches lie in a file: one batch in a log file, a block of neighbours in a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The first offset.
+    pub base_offset: i64,
+    /// Where the first byte of the batch is (a log's frame header lies before it).
+    pub position: u32,
+    /// Bytes of the batch or block.
+    pub bytes: u32,
+    /// The greatest timestamp in it, −1: none.
+    pub max_timestamp: i64,
+    /// The greatest of this and the entries before it in the same list.
+    pub running_max: i64,
+}
+
+/// The batches of one partition in one unsealed log file.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The file.
+    pub log: Arc<LogFile>,
+    /// In order of offset.
+    pub entries: Vec<Entry>,
+    /// The offset behind the last.
+    pub end_offset: i64,
+}
+
+/// A batch as it was just received: in two pieces when its head was patched and the rest left where it was.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    /// Its first offset.
+    pub base_offset: i64,
+    /// The offset behind it.
+    pub end_offset: i64,
+    /// The first bytes.
+    pub head: Bytes,
+    /// What follows; may be empty.
+    pub rest: Bytes,
+}
+
+impl Cached {
+    /// Bytes of the batch.
+    pub fn bytes(&self) -> usize {
+        self.head.len() + self.rest.len()
+    }
+}
+
+/// What segments are to retention: a span of offsets that goes as one (`segment.bytes`, `segment.ms`). No file corresponds to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VirtualSegment {
+    /// Its first offset.
+    pub base_offset: i64,
+    /// Bytes of its batches.
+    pub bytes: u64,
+    /// Timestamp of its first batch.
+    pub first_timestamp: i64,
+    /// The greatest timestamp in it, −1: none.
+    pub max_timestamp: i64,
+}
+
+/// From which offset on a leader epoch holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EpochStart {
+    /// The epoch.
+    pub epoch: i32,
+    /// Its first offset.
+    pub start: i64,
+}
+
+/// A move of the log start, as views of the past need it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogStartMove {
+    /// The group whose fact moved it.
+    pub lsn: Lsn,
+    /// To where.
+    pub offset: i64,
+}
+
+/// What is behind the partition's one lock.
+#[derive(Default, Debug)]
+pub struct Pieces {
+    /// In sealed files, by offset.
+    pub(crate) sealed: Vec<Stretch>,
+    /// In unsealed log files, by offset.
+    pub tail: Vec<Chunk>,
+    /// The newest batches.
+    pub cache: VecDeque<Cached>,
+    /// For retention, the last one is being filled.
+    pub segments: Vec<VirtualSegment>,
+    /// Leader epochs and where they start.
+    pub epochs: Vec<EpochStart>,
+    /// Moves of the log start above the history floor, oldest first.
+    pub log_starts: Vec<LogStartMove>,
+}
+impl Pieces {
+    /// Counts a batch into the virtual segments; a new one starts when it would not fit or the first is too old.
+    pub(super) fn count(&mut self, batch: &VirtualSegment, segment_bytes: u64, segment_ms: i64) {
+        match self.segments.last_mut() {
+            Some(open) if fits(open, batch, segment_bytes, segment_ms) => {
+                open.bytes += batch.bytes;
+                open.max_timestamp = open.max_timestamp.max(batch.max_timestamp);
+            }
+            _ => self.segments.push(*batch),
+        }
+    }
+
+    /// Adds a batch to the tail index.
+    pub(super) fn push_tail(&mut self, log: &Arc<LogFile>, mut entry: Entry, end_offset: i64) -> NewChunk {
+        if let Some(chunk) = self.tail.last_mut().filter(|chunk| Arc::ptr_eq(&chunk.log, log)) {
+            let before = chunk.entries.last().map_or(-1, |last| last.running_max);
+            entry.running_max = entry.max_timestamp.max(before);
+            chunk.entries.push(entry);
+            chunk.end_offset = end_offset;
+            return NewChunk(false);
+        }
+        entry.running_max = entry.max_timestamp;
+        self.tail.push(Chunk { log: Arc::clone(log), entries: vec![entry], end_offset });
+        NewChunk(true)
+    }
+
+    /// The log start as of a group: the last move at or below it.
+    pub(crate) fn log_start_at(&self, lsn: Lsn) -> i64 {
+        let after = self.log_starts.partition_point(|moved| moved.lsn <= lsn);
+        after.checked_sub(1).map_or(0, |at| self.log_starts[at].offset)
+    }
+
+    /// The end of what unsealed files hold of groups up to `lsn`; `None` if that is nothing.
+    pub(crate) fn tail_end_at(&self, lsn: Lsn) -> Option<i64> {
+        self.tail.iter().rev().find_map(|chunk| {
+            let behind = chunk.log.position_after(lsn);
+            let next = chunk.entries.partition_point(|entry| u64::from(entry.position) < behind);
+            match next {
+                0 => None,
+                all if all == chunk.entries.len() => Some(chunk.end_offset),
+                some => Some(chunk.entries[some].base_offset),
+            }
+        })
+    }
+
+    /// Leader epochs: notes that `epoch` holds from `start` on.
+    pub(crate) fn note_epoch(&mut self, epoch: i32, start: i64) {
+        match self.epochs.last_mut() {
+            Some(last) if last.epoch >= epoch => {}
+            Some(last) if last.start == start => last.epoch = epoch,
+            _ => self.epochs.push(EpochStart { epoch, start }),
+        }
+    }
+}
+
+/// Whether a chunk was begun: then the log file must learn of the partition.
+pub(super) struct NewChunk(pub(super) bool);
+
+fn fits(open: &VirtualSegment, batch: &VirtualSegment, segment_bytes: u64, segment_ms: i64) -> bool {
+    let age = batch.max_timestamp.saturating_sub(open.first_timestamp);
+    open.bytes.saturating_add(batch.bytes) <= segment_bytes && (batch.max_timestamp < 0 || age <= segment_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtual_segments_roll_by_bytes_and_by_time() {
+        let mut pieces = Pieces::default();
+        let batch =
+            |base_offset, bytes, at| VirtualSegment { base_offset, bytes, first_timestamp: at, max_timestamp: at };
+        pieces.count(&batch(0, 60, 0), 100, 1_000);
+        pieces.count(&batch(1, 40, 10), 100, 1_000);
+        pieces.count(&batch(2, 1, 10), 100, 1_000);
+        pieces.count(&batch(3, 1, 1_011), 100, 1_000);
+        let bases: Vec<i64> = pieces.segments.iter().map(|segment| segment.base_offset).collect();
+        assert_eq!(bases, [0, 2, 3]);
+    }
+
+    #[test]
+    fn an_epoch_that_wrote_nothing_gives_way_to_the_next() {
+        let mut pieces = Pieces::default();
+        pieces.note_epoch(1, 0);
+        pieces.note_epoch(2, 0);
+        pieces.note_epoch(3, 10);
+        let epochs: Vec<(i32, i64)> = pieces.epochs.iter().map(|e| (e.epoch, e.start)).collect();
+        assert_eq!(epochs, [(2, 0), (3, 10)]);
+    }
+}
