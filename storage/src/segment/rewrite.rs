@@ -124,10 +124,8 @@ impl Job<'_> {
     ) -> Result<Option<SegmentFile>> {
         let mut output = Output::new(self.inner, id);
         for partition in partitions {
-            for input in self.inputs {
-                let found = input.stretches().binary_search_by_key(partition, |stretch| stretch.partition);
-                let Ok(at) = found else { continue };
-                self.copy(&mut output, input, &input.stretches()[at]).inspect_err(|error| {
+            for (input, stretch) in self.stretches_of(*partition) {
+                self.copy(&mut output, input, stretch).inspect_err(|error| {
                     if matches!(error, Error::Corrupt(_)) {
                         tracing::error!(file = ?input.name(), %error, "a sealed file has a bad place: it is not rewritten");
                         self.inner.files.spoil(input.name());
@@ -136,6 +134,15 @@ impl Job<'_> {
             }
         }
         output.finish(class, times)
+    }
+
+    /// What the inputs hold of a partition, by offset: an input that begins before another one may hold later batches of it.
+    fn stretches_of(&self, partition: TopicPartition) -> Vec<(&File, &StretchRecord)> {
+        let of = |input: &'_ File| input.stretches().binary_search_by_key(&partition, |stretch| stretch.partition).ok();
+        let found = self.inputs.iter().filter_map(|input| Some((input, input.stretches().get(of(input)?)?)));
+        let mut stretches: Vec<_> = found.collect();
+        stretches.sort_by_key(|(_, stretch)| stretch.first_offset);
+        stretches
     }
 
     /// Copies what is needed of a stretch.

@@ -137,7 +137,7 @@ fn segments_between_which_another_has_batches_are_not_merged() {
     let number = world.topic_number().expect("alive");
     let other = world.partitions("long", 7).expect("made");
     for round in 0..14 {
-        let id = world.keep_for("changing", number, if round % 2 == 0 { 40 } else { 400 }).expect("changed");
+        let id = world.keep_for("changing", number, if round % 2 == 0 { 100 } else { 400 }).expect("changed");
         let ids: Vec<_> = other.iter().copied().chain([id]).collect();
         world.fill(&ids, 200).expect("alive");
         world.tend().expect("alive");
@@ -180,4 +180,34 @@ fn history_that_is_too_much_is_given_up_but_for_what_is_pinned() {
     drop(pinned);
     world.tend().expect("alive");
     assert!(world.engine.stats().history_bytes.get() <= MOST);
+}
+
+/// A merged segment begins before another one, and has later batches of a partition that both have.
+#[test]
+fn batches_are_merged_in_the_order_of_each_partition() {
+    let world = World::new();
+    let filler = world.partitions("long", 8).expect("made");
+    let [p, q] = [0, 1].map(|_| world.topic_number().expect("alive"));
+    let ids =
+        [("p", p, 400), ("q", q, 100)].map(|(name, number, days)| world.keep_for(name, number, days).expect("made"));
+    let round = |batches| {
+        for n in 0..batches {
+            // Q first: the segments of its class begin with it.
+            world.append(ids[1], &format!("q {n}")).expect("alive");
+            world.append(ids[0], &format!("p {n}")).expect("alive");
+        }
+        world.fill(&filler, 200).expect("alive");
+        world.tend().expect("tended");
+    };
+    round(20);
+    world.keep_for("p", p, 100).expect("changed");
+    (0..3).for_each(|_| round(20));
+    // Most of what P has in its first class goes; the rest is copied into the class of Q.
+    world.log_start(ids[0], 15).get().expect("alive").expect("durable");
+    world.ground.pass(11 * MINUTE);
+    (0..4).for_each(|_| round(60));
+    let shown = world.all_shown(&ids);
+    assert_eq!((shown[0].0, shown[0].1, shown[1].1), (15, 320, 320));
+    let world = world.again(None);
+    assert!(world.all_shown(&ids) == shown);
 }
