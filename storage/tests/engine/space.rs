@@ -178,8 +178,12 @@ fn history_that_is_too_much_is_given_up_but_for_what_is_pinned() {
     assert!(shown(&ids) == before, "the pinned view has changed");
     assert!(world.log.at(late).is_err() || history <= MOST);
     drop(pinned);
-    world.tend().expect("alive");
-    assert!(world.engine.stats().history_bytes.get() <= MOST);
+    // A thread that has just read for it may hold the view a moment longer.
+    let is_freed = (0..100).any(|_| {
+        world.tend().expect("alive");
+        world.engine.stats().history_bytes.get() <= MOST
+    });
+    assert!(is_freed, "nothing holds it any more");
 }
 
 /// A merged segment begins before another one, and has later batches of a partition that both have.
