@@ -5,6 +5,7 @@
 //! - After a restart the addresses are the same, so that clients find it again.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt::{Display, Write as _};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub struct Server {
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     arguments: Vec<String>,
+    variables: Vec<(String, OsString)>,
     data: Option<Arc<TempDir>>,
 }
 
@@ -56,6 +58,18 @@ impl Builder {
         self
     }
 
+    /// A variable of its environment.
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// With its data below a directory that is there: on another file system, say.
+    pub fn data_in(mut self, directory: &Path) -> Self {
+        self.data = Some(Arc::new(tempfile::tempdir_in(directory).expect("a directory can be made there")));
+        self
+    }
+
     /// On the data of another server (which must be down, or the start is refused).
     pub fn on_data_of(mut self, other: &Server) -> Self {
         self.data = Some(Arc::clone(&other.data));
@@ -70,7 +84,7 @@ impl Builder {
     /// Starts the broker; what it printed, if it ends (or is silent) before it has printed its addresses.
     pub fn try_start(self) -> Result<Server, String> {
         let data = self.data.clone().unwrap_or_else(|| Arc::new(tempfile::tempdir().expect("a directory can be made")));
-        let started = launch(&self.arguments, data.path(), "127.0.0.1:0", "127.0.0.1:0")?;
+        let started = launch(&self, data.path(), "127.0.0.1:0", "127.0.0.1:0")?;
         Ok(Server {
             setup: self,
             data,
@@ -135,12 +149,35 @@ impl Server {
         if self.process.try_wait().expect("it is our child").is_none() {
             kill_process(pid, Signal::TERM).expect("it is our child");
         }
+        self.ended()
+    }
+
+    /// Waits until it has ended, by a signal that was sent or by itself; how it ended.
+    pub fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(status) = self.process.try_wait().expect("it is our child") {
                 return status;
             }
-            assert!(Instant::now() < deadline, "not stopped {LIMIT:?} after SIGTERM");
+            assert!(Instant::now() < deadline, "it has not ended after {LIMIT:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.try_wait().expect("it is our child").is_none()
+    }
+
+    /// What it has printed since its last start, once these words are among it: its output is read by a thread.
+    pub fn printed(&self, words: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let output = self.output();
+            if output.contains(words) {
+                return output;
+            }
+            assert!(Instant::now() < deadline, "no {words:?} in {output}");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -154,7 +191,7 @@ impl Server {
     pub fn try_restart(&mut self) -> Result<(), String> {
         let ended = self.process.try_wait().expect("it is our child").is_some();
         assert!(ended, "kill or stop it first");
-        let started = launch(&self.setup.arguments, self.data.path(), &self.kafka, &self.http)?;
+        let started = launch(&self.setup, self.data.path(), &self.kafka, &self.http)?;
         (self.process, self.output) = (started.process, started.output);
         Ok(())
     }
@@ -163,7 +200,7 @@ impl Server {
     pub fn kill_while_starting(&mut self, after: Duration) {
         let ended = self.process.try_wait().expect("it is our child").is_some();
         assert!(ended, "kill or stop it first");
-        let mut process = spawn(&self.setup.arguments, self.data.path(), &self.kafka, &self.http);
+        let mut process = spawn(&self.setup, self.data.path(), &self.kafka, &self.http);
         self.output = Output::default();
         gather(process.stdout.take().expect("it is piped"), Arc::clone(&self.output), None);
         gather(process.stderr.take().expect("it is piped"), Arc::clone(&self.output), None);
@@ -200,8 +237,8 @@ struct Started {
 }
 
 /// Starts the binary and reads what it prints until both addresses are there.
-fn launch(arguments: &[String], data: &Path, kafka: &str, http: &str) -> Result<Started, String> {
-    let mut process = spawn(arguments, data, kafka, http);
+fn launch(setup: &Builder, data: &Path, kafka: &str, http: &str) -> Result<Started, String> {
+    let mut process = spawn(setup, data, kafka, http);
     let output = Output::default();
     let (line_sender, lines) = mpsc::channel();
     gather(process.stdout.take().expect("it is piped"), Arc::clone(&output), Some(line_sender));
@@ -215,12 +252,13 @@ fn launch(arguments: &[String], data: &Path, kafka: &str, http: &str) -> Result<
     Err(format!("{}\n{status}", text(&output, LINES_SHOWN)))
 }
 
-fn spawn(arguments: &[String], data: &Path, kafka: &str, http: &str) -> Child {
+fn spawn(setup: &Builder, data: &Path, kafka: &str, http: &str) -> Child {
     Command::new(binary())
         .arg("serve")
         .args(["--kafka", kafka, "--http", http, "--data"])
         .arg(data)
-        .args(arguments)
+        .args(&setup.arguments)
+        .envs(setup.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

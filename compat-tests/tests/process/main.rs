@@ -1,7 +1,9 @@
 //! The program as a process: how it starts, refuses to start and ends, and its commands against a running broker.
 
 mod commands;
+mod known;
 mod start;
+mod state_index;
 
 use std::process::{Command, Output};
 

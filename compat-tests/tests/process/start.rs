@@ -2,8 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use millpond_compat_tests::server::Server;
 
@@ -18,19 +16,6 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(text(&output.stdout), "", "a refused start greets nobody");
     text(&output.stderr)
-}
-
-/// What a server has printed, once these words are among it: its output is read by a thread of the harness.
-fn printed(server: &Server, words: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let output = server.output();
-        if output.contains(words) {
-            return output;
-        }
-        assert!(Instant::now() < deadline, "no {words} in {output}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -65,7 +50,7 @@ fn a_second_process_is_kept_out_of_the_data() {
 #[test]
 fn it_greets_in_three_lines_and_ends_cleanly_on_a_signal() {
     let mut server = Server::start();
-    let greeting = printed(&server, "Ctrl-C");
+    let greeting = server.printed("Ctrl-C");
     assert_eq!(greeting.lines().count(), 3, "{greeting}");
     let data = server.data().to_str().expect("it is UTF-8").to_owned();
     for words in [server.kafka(), server.http(), &data, "millpond demo taq"] {
@@ -89,7 +74,7 @@ fn it_ends_although_clients_are_connected_and_say_nothing() {
 fn log_lines_are_json_when_asked() {
     let mut server = Server::builder().set("logging.format", "json").start();
     assert!(server.stop().success());
-    let output = printed(&server, "\"stopped\"");
+    let output = server.printed("\"stopped\"");
     let lines: Vec<&str> = output.lines().filter(|line| line.trim_start().starts_with('{')).collect();
     assert!(!lines.is_empty(), "{output}");
     for line in lines {
