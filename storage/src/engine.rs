@@ -46,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) branch_pool: Pool,
     closing: AtomicBool,
     failed: AtomicBool,
+    gone: AtomicBool,
     /// Held by whoever seals, saves, collects: one at a time, whichever thread it is.
     pub(crate) tending: Mutex<()>,
     maintenance_wanted: Mutex<bool>,
@@ -75,6 +76,11 @@ impl Shared {
         }
     }
 
+    /// Whether the data directory is not where it was: nothing is written until it is back.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     /// Has the maintenance thread look around now.
     pub(crate) fn wake_maintenance(&self) {
         *lock(&self.maintenance_wanted) = true;
@@ -95,7 +101,7 @@ pub struct Engine {
     system: Timeline,
     timelines: RwLock<BTreeMap<TimelineId, Timeline>>,
     maintenance: Mutex<Option<JoinHandle<()>>>,
-    _lock: Box<dyn Lock>,
+    held: Box<dyn Lock>,
 }
 
 impl Engine {
@@ -108,7 +114,7 @@ impl Engine {
         let shared = Arc::new(Shared::new(options)?);
         let system = Timeline::open_system(&shared)?;
         let engine =
-            Arc::new(Self { shared, system, timelines: RwLock::default(), maintenance: Mutex::new(None), _lock: held });
+            Arc::new(Self { shared, system, timelines: RwLock::default(), maintenance: Mutex::new(None), held });
         engine.remove_unfinished()?;
         engine.open_timelines()?;
         if engine.default_volume().is_none() {
@@ -169,6 +175,19 @@ impl Engine {
     pub fn save(&self) -> Result<()> {
         let _turn = lock(&self.shared.tending);
         self.timelines().iter().chain([&self.system]).try_for_each(|timeline| timeline.0.save())
+    }
+
+    /// Looks whether the data directory is where it was. Moved or removed, its open files would go on taking writes that no start finds.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let is_gone = !self.held.is_in_place();
+        if is_gone != self.shared.gone.swap(is_gone, Ordering::AcqRel) {
+            if is_gone {
+                tracing::error!(disk = ?self.shared.disk, "the data directory is GONE (moved, removed or replaced): nothing is written until it is back; what is open can still be read");
+            } else {
+                tracing::info!("the data directory is back: writes are taken");
+            }
+        }
+        !is_gone
     }
 
     /// Looks for what retention hides now, rather than when it is due.
@@ -296,6 +315,7 @@ impl Shared {
             stats: Stats::default(),
             closing: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             tending: Mutex::new(()),
             maintenance_wanted: Mutex::new(false),
             maintenance_wake: Condvar::new(),

@@ -46,6 +46,9 @@ fn work(shared: &Shared, engine: &Weak<Engine>) {
 pub(crate) fn round(engine: &Engine) -> Result<()> {
     let shared = engine.shared();
     let _turn = lock(&shared.tending);
+    if !engine.is_in_place() {
+        return Ok(());
+    }
     shared.stats.free_bytes.set(shared.space.look()?);
     let mut outcome = Ok(());
     for timeline in engine.timelines().iter().chain([engine.system()]) {
@@ -71,6 +74,9 @@ fn tend(timeline: &Timeline) -> Result<()> {
 /// Hides what is past its time or over its size, then frees what nothing needs.
 pub(crate) fn retain(engine: &Engine) -> Result<()> {
     let _turn = lock(&engine.shared().tending);
+    if engine.shared().is_gone() {
+        return Ok(());
+    }
     let mut total = segment::Shares::default();
     engine.remove_unneeded()?;
     for timeline in engine.timelines().iter().chain([engine.system()]) {

@@ -139,6 +139,13 @@ mod tests {
         prop::collection::vec(frame, 0..6).prop_map(|frames| frames.concat())
     }
 
+    #[test]
+    fn the_seeds_hold() {
+        for seed in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/frames")).unwrap() {
+            frames(&std::fs::read(seed.unwrap().path()).unwrap());
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
 

@@ -262,6 +262,14 @@ static CONNECTION: LazyLock<Arc<Connection>> = LazyLock::new(|| {
     })
 });
 
+#[test]
+fn the_seeds_of_the_fuzz_target_hold() {
+    let seeds = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/requests")).unwrap();
+    for seed in seeds {
+        body::requests(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}
+
 /// The frame that aborted the process of a broker on this codec: Metadata 0 for 2³¹ − 1 topics.
 #[test]
 fn eighteen_bytes_do_not_ask_for_154_gigabytes() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
@@ -41,7 +41,15 @@ impl Known {
     /// Makes a topic with a setting, records of an idempotent producer, a position.
     pub(crate) fn make(server: &Server) -> Self {
         let output = millpond(&[
-            "topic", "create", TOPIC, "--partitions", "3", "--config", "retention.ms=86400000", "--server", server.http(),
+            "topic",
+            "create",
+            TOPIC,
+            "--partitions",
+            "3",
+            "--config",
+            "retention.ms=86400000",
+            "--server",
+            server.http(),
         ]);
         assert!(output.status.success(), "{output:?}");
         let mut wire = server.wire();
@@ -70,7 +78,11 @@ impl Known {
         let sequence = i32::try_from(2 * sent.len()).expect("small");
         let value = |nth: i32| Bytes::from(format!("{partition}/{}/{}", sequence + nth, "x".repeat(bytes)));
         let values = vec![value(0), value(1)];
-        let batch = Batch::of(values.iter().cloned().map(Record::of)).producer(self.producer.0, self.producer.1, sequence);
+        let batch = Batch::of(values.iter().cloned().map(|value| Record::of(value).at(now()))).producer(
+            self.producer.0,
+            self.producer.1,
+            sequence,
+        );
         let bytes = batch.encode();
         let request = requests::produce(-1, [(TOPIC.to_owned(), partition, bytes.clone())]);
         let answer = wire.call(requests::PRODUCE, &request).responses.remove(0).partition_responses.remove(0);
@@ -78,6 +90,11 @@ impl Known {
             sent.push(Sent { bytes, base_offset: answer.base_offset, values });
         }
         answer
+    }
+
+    /// The values of a partition, by offset.
+    pub(crate) fn values(&self, partition: i32) -> impl Iterator<Item = &Bytes> {
+        self.acknowledged[usize::try_from(partition).expect("small")].iter().flat_map(|sent| &sent.values)
     }
 
     /// Commits the next position.
@@ -112,6 +129,11 @@ impl Known {
             assert!(found.eq(written), "partition {partition} has other records than were written");
         }
     }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right");
+    i64::try_from(since.as_millis()).expect("the clock is right")
 }
 
 /// The topic as people are told of it, without its sizes.

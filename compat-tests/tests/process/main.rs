@@ -1,9 +1,14 @@
 //! The program as a process: how it starts, refuses to start and ends, and its commands against a running broker.
 
 mod commands;
+mod failed_sync;
+mod full_disk;
 mod known;
+mod mounts;
+mod rot;
 mod start;
 mod state_index;
+mod vanished;
 
 use std::process::{Command, Output};
 

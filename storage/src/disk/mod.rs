@@ -56,7 +56,12 @@ pub struct Space {
 }
 
 /// An advisory lock, held until it is dropped.
-pub trait Lock: Send + Sync + Debug {}
+pub trait Lock: Send + Sync + Debug {
+    /// Whether the locked file is still behind its path: if not, the directory was moved, removed or replaced.
+    fn is_in_place(&self) -> bool {
+        true
+    }
+}
 
 /// A directory of files, the only way to them.
 pub trait Disk: Send + Sync + Debug {

@@ -148,7 +148,7 @@ impl Disk for RealDisk {
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(&full).map_err(|e| Error::io(&full, &e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Ok(()) => Ok(Box::new(RealLock { path: full, file })),
             Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: self.root.clone() }),
             Err(fs::TryLockError::Error(e)) => Err(Error::io(&full, &e)),
         }
@@ -158,10 +158,17 @@ impl Disk for RealDisk {
 /// The lock goes with the open file, whatever becomes of the process.
 #[derive(Debug)]
 struct RealLock {
-    _file: fs::File,
+    path: PathBuf,
+    file: fs::File,
 }
 
-impl Lock for RealLock {}
+impl Lock for RealLock {
+    fn is_in_place(&self) -> bool {
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        let behind_path = fs::metadata(&self.path).map(identity).ok();
+        behind_path.is_some() && behind_path == self.file.metadata().map(identity).ok()
+    }
+}
 
 #[derive(Debug)]
 struct RealFile {

@@ -244,6 +244,15 @@ impl Inner {
         Some(Error::ReadOnly { timeline: self.id.0, why })
     }
 
+    /// Why no group may be written now, whoever was let in before.
+    fn unwritable(&self) -> Option<Error> {
+        if self.shared.is_gone() {
+            let path = std::path::PathBuf::from("the data directory");
+            return Some(Error::Io { path, why: "is not where it was".to_owned() });
+        }
+        self.damage.get().map(|why| Error::ReadOnly { timeline: self.id.0, why: why.clone() })
+    }
+
     /// Whether nothing is queued, being written, or written and unseen.
     fn is_quiet(&self) -> bool {
         !self.scheduled.load(Ordering::Acquire)

@@ -135,6 +135,9 @@ impl Timeline {
             return Ok(());
         }
         self.0.sync_now()?;
+        if self.0.shared.is_gone() {
+            return Ok(()); // its files are synced, wherever they are now
+        }
         self.0.save()?;
         let last = self.end_lsn();
         self.0.edit(&Edit::Closed { last })

@@ -51,17 +51,19 @@ impl Inner {
             Durability::Fsync => self.start_sync(),
         }
         if self.shared.has_failed() {
-            self.abandon();
+            self.abandon(&Error::Closed);
+        } else if let Some(why) = self.damage.get() {
+            self.abandon(&Error::ReadOnly { timeline: self.id.0, why: why.clone() });
         }
     }
 
     /// Nothing becomes visible any more: who waits for it is told, rather than left waiting until the process has ended.
-    fn abandon(&self) {
+    fn abandon(&self, error: &Error) {
         let turn = lock(&self.publishing);
         let abandoned = std::mem::take(&mut *lock(&self.unseen));
         drop(turn);
         for answer in abandoned.into_iter().flat_map(|effects| effects.answers) {
-            answer.fail(&Error::Closed);
+            answer.fail(error);
         }
     }
 
@@ -121,14 +123,25 @@ impl Inner {
             }
         }
         if self.shared.has_failed() {
-            self.abandon();
+            self.abandon(&Error::Closed);
         }
+    }
+
+    /// The active log file has no name any more: what was synced into it is found by no start, and nobody is told that it was kept. What is open is
+    /// still read: that may be all that is left.
+    fn lose(&self, file: &Arc<dyn File>) {
+        let why = format!("{} was removed while it was written to", file.path().display());
+        tracing::error!(timeline = %self.id, why, "the log is LOST: no more writes are taken; what is open can still be read");
+        let error = Error::ReadOnly { timeline: self.id.0, why: why.clone() };
+        // Found before: then it is said.
+        let _first = self.damage.set(why);
+        self.abandon(&error);
     }
 
     /// The engine cannot go on.
     pub(super) fn fail(&self, why: &str) {
         self.shared.fail(why);
-        self.abandon();
+        self.abandon(&Error::Closed);
     }
 
     /// What to sync next; with nothing left the turn ends.
@@ -163,6 +176,10 @@ impl Inner {
             return false;
         }
         self.shared.stats.syncs.observe(started.elapsed());
+        if file.link_count().is_ok_and(|names| names == 0) {
+            self.lose(file);
+            return false;
+        }
         self.synced(lsn);
         true
     }

@@ -349,6 +349,17 @@ impl Recovery<'_> {
             return Err(Flaw::Lsn(header.first_lsn).at(file.path(), 0));
         }
         let position = start.map_or(HEADER_BYTES as u64, |start| start.position);
+        if let (Some(Start { lsn, .. }), Ok(len)) = (start, file.len())
+            && len < position
+        {
+            let path = file.path().display();
+            let why = format!(
+                "a checkpoint (in state/ or state-at/) has LSN {lsn} at {position} of it: what was durable is lost"
+            );
+            return Err(Error::Corrupt(format!(
+                "{path} ends at {len}, and {why}, or the checkpoint is of another copy of the data"
+            )));
+        }
         if position < HEADER_BYTES as u64 || position > file.len()? {
             return Err(Flaw::Short.at(file.path(), position));
         }

@@ -85,6 +85,9 @@ impl Core {
             // After a roll that failed half-way the manifest may say that the active file has ended: nothing may come behind that.
             return self.refused(timeline, group, &Error::Closed);
         }
+        if let Some(why) = timeline.unwritable() {
+            return self.refused(timeline, group, &why);
+        }
         match self.write(timeline, &mut group) {
             Ok(encoded) => self.written(timeline, group, &encoded),
             Err(error) => self.refused(timeline, group, &error),

@@ -231,6 +231,12 @@ impl Source {
         Some(Self { file: Arc::clone(&chunk.log.file), entries: Entries::Copied(entries), end })
     }
 
+    fn read_window(&self, window: &[Entry]) -> Result<Bytes> {
+        let start = window.first().map_or(0, |first| u64::from(first.position));
+        let length = window.last().map_or(0, |last| end(last) - start);
+        self.file.read_exact_at(start, usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
     /// Takes what is wanted of this file: neighbours in one `pread`.
     pub(crate) fn read(&self, wanted: &mut Wanted) -> Result<()> {
         let entries = self.entries.as_slice();
@@ -242,10 +248,15 @@ impl Source {
             if !wanted.wants(first.base_offset, 0) {
                 return Ok(());
             }
-            let (window, later) = rest.split_at(window(rest, wanted));
-            let start = u64::from(first.position);
-            let length = window.last().map_or(0, |last| end(last) - start);
-            let bytes = self.file.read_exact_at(start, usize::try_from(length).unwrap_or(usize::MAX))?;
+            let (mut window, mut later) = rest.split_at(window(rest, wanted));
+            let mut read = self.read_window(window);
+            if read.is_err() && window.len() > 1 {
+                // The bad place (an end that is missing, a sector) may lie behind the first of them.
+                (window, later) = rest.split_at(1);
+                read = self.read_window(window);
+            }
+            let behind = rest.get(1).map_or(self.end, |next| next.base_offset);
+            let bytes = read.map_err(|error| damaged(first.base_offset, behind, error))?;
             for (nth, entry) in window.iter().enumerate() {
                 let from = (entry.position - first.position) as usize;
                 let next = rest.get(nth + 1).map_or(self.end, |next| next.base_offset);
