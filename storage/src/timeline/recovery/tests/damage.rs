@@ -312,7 +312,10 @@ fn a_scan_starts_at_the_checkpoint() {
     assert_eq!(opened.folded[..], ghost.groups[3..]);
     assert_eq!(opened.recovered.bytes, bytes.len() as u64 - at[3], "what is before it is not read");
     for (start, says) in [
-        (Start { position: bytes.len() as u64 + 64, lsn: Lsn(9), ..from }, "the file ends within it"),
+        (
+            Start { position: bytes.len() as u64 + 64, lsn: Lsn(9), ..from },
+            "and a checkpoint (in state/ or state-at/) has LSN 9",
+        ),
         (Start { position: 0, ..from }, "the file ends within it"),
         (Start { position: at[2], ..from }, "out of order"),
         (Start { chain: chain_of(at[1]), ..from }, "does not follow"),
