@@ -241,14 +241,19 @@ fn launch(setup: &Builder, data: &Path, kafka: &str, http: &str) -> Result<Start
     let mut process = spawn(setup, data, kafka, http);
     let output = Output::default();
     let (line_sender, lines) = mpsc::channel();
-    gather(process.stdout.take().expect("it is piped"), Arc::clone(&output), Some(line_sender));
-    gather(process.stderr.take().expect("it is piped"), Arc::clone(&output), None);
+    let readers = [
+        gather(process.stdout.take().expect("it is piped"), Arc::clone(&output), Some(line_sender)),
+        gather(process.stderr.take().expect("it is piped"), Arc::clone(&output), None),
+    ];
     if let Some((kafka, http)) = addresses(&lines) {
         return Ok(Started { process, output, kafka, http });
     }
     // It may have ended already; then there is nothing to kill.
     let _ = process.kill();
     let status = process.wait().expect("it is our child");
+    for reader in readers {
+        reader.join().expect("it only reads");
+    }
     Err(format!("{}\n{status}", text(&output, LINES_SHOWN)))
 }
 
@@ -267,7 +272,11 @@ fn spawn(setup: &Builder, data: &Path, kafka: &str, http: &str) -> Child {
 }
 
 /// Keeps the lines of a stream, in a thread that ends with the stream.
-fn gather(stream: impl Read + Send + 'static, output: Output, lines: Option<mpsc::Sender<String>>) {
+fn gather(
+    stream: impl Read + Send + 'static,
+    output: Output,
+    lines: Option<mpsc::Sender<String>>,
+) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
@@ -277,7 +286,7 @@ fn gather(stream: impl Read + Send + 'static, output: Output, lines: Option<mpsc
                 let _ = lines.send(line);
             }
         }
-    });
+    })
 }
 
 /// The last `count` lines.
