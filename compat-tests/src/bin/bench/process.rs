@@ -12,7 +12,7 @@ use millpond_compat_tests::wire::{self, Wire};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a start or a clean stop may take.
-const LIMIT: Duration = Duration::from_mins(3);
+const LIMIT: Duration = Duration::from_mins(5);
 /// `USER_HZ`: the unit of times in `/proc`, the same for every program on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 

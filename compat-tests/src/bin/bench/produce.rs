@@ -15,6 +15,9 @@ use crate::report::Report;
 /// What the Java client allows. Kafka: max.in.flight.requests.per.connection
 const IN_FLIGHT: u64 = 5;
 const ACKS_ALL: i16 = -1;
+/// Batches of each partition before those that count. The first ones cost more than all later ones: Kafka makes files with
+/// the first and indexes with the second, for some 15 ms of CPU time each partition.
+const FIRST_BATCHES: u64 = 2;
 /// Kafka with `flush.messages=1` is so much slower that its legs are this much shorter.
 const SLOW_SHARE: u64 = 4;
 
@@ -69,8 +72,8 @@ pub(crate) fn run(arguments: &Arguments, lanes: &mut Lanes, report: &mut Report)
         for lane in &lanes {
             let topic = lane.topic(&case);
             lane.create_topic(&topic, partitions);
-            // The first batch of a partition costs more: it makes files, or entries.
-            send(lane.process().address(), &Load::new(&topic, partitions, arguments.connections, 0));
+            let bytes = FIRST_BATCHES * u64::from(partitions) * BATCH_VALUES;
+            send(lane.process().address(), &Load::new(&topic, partitions, arguments.connections, bytes));
         }
         let samples = turns(arguments.repeats(), &lanes, &case, |lane| {
             let is_slow = lane.variant == Variant::new(Broker::Kafka, Durability::Fsync);

@@ -194,6 +194,7 @@ fn ratio(values: &[f64], of: Option<&[f64]>, is_itself: bool) -> String {
 /// Three digits, more or less.
 fn number(value: f64) -> String {
     match value {
+        value if value < 0.1 && value > 0.0 => format!("{value:.4}"),
         value if value < 10.0 => format!("{value:.2}"),
         value if value < 100.0 => format!("{value:.1}"),
         value => format!("{value:.0}"),
@@ -236,6 +237,7 @@ mod tests {
     fn cells_are_short() {
         assert_eq!(cell(&[1.0, 2.0, 30.0]), "2.00 (1.00–30.0)");
         assert_eq!(number(1234.4), "1234");
+        assert_eq!(number(0.00157), "0.0016");
     }
 
     #[test]
