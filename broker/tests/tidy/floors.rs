@@ -6,22 +6,24 @@ use crate::none;
 use crate::source::{Source, sources};
 
 /// Every module at the top of the broker, and those that it may import. What only describes or counts is open to all.
-const BROKER: [(&str, &[&str]); 15] = [
-    ("api", &["broker", "completion", "config", "groups", "limits", "metrics", "topics"]),
-    ("broker", &["config", "groups", "limits", "metrics", "numbers", "topics"]),
+const BROKER: [(&str, &[&str]); 17] = [
+    ("api", &["broker", "completion", "config", "groups", "limits", "metrics", "scope", "topics"]),
+    ("broker", &["config", "groups", "limits", "metrics", "numbers", "scope", "topics"]),
     ("cli", &["client", "config", "http"]),
     ("client", &["config"]),
     ("completion", &[]),
     ("config", &["limits"]),
-    ("groups", &["completion", "config", "metrics"]),
-    ("http", &["broker", "completion", "config", "groups", "metrics", "topics"]),
+    ("documents", &[]),
+    ("groups", &["completion", "config", "documents", "metrics", "scope"]),
+    ("http", &["broker", "completion", "config", "groups", "metrics", "scope", "topics"]),
     ("limits", &[]),
     ("logging", &["config"]),
     ("main", &[]),
     ("metrics", &[]),
     ("numbers", &[]),
-    ("server", &["api", "broker", "config", "limits", "metrics"]),
-    ("topics", &["completion", "config", "metrics", "numbers"]),
+    ("scope", &[]),
+    ("server", &["api", "broker", "config", "documents", "limits", "metrics", "scope", "topics"]),
+    ("topics", &["completion", "config", "documents", "metrics", "numbers", "scope"]),
 ];
 
 /// `serve` is where the broker is put together: it may import anything.
