@@ -67,17 +67,8 @@ impl<'a> Input<'a> {
     /// What may happen to the bytes of a file, as often as the input says: bits that flip, an end that is lost, zeros, pieces of
     /// the file in other places of it, bytes behind its end.
     pub(super) fn mishaps(&mut self, bytes: &mut Vec<u8>) {
-        self.some_mishaps(bytes, 5);
-    }
-
-    /// The same, but every byte stays in its place: for files whose parts do not say where they belong.
-    pub(super) fn mishaps_in_place(&mut self, bytes: &mut Vec<u8>) {
-        self.some_mishaps(bytes, 4);
-    }
-
-    fn some_mishaps(&mut self, bytes: &mut Vec<u8>, kinds: u8) {
         while !self.is_empty() {
-            let (what, len) = (self.u8() % kinds, bytes.len());
+            let (what, len) = (self.u8() % 5, bytes.len());
             if len == 0 {
                 return;
             }

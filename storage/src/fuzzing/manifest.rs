@@ -29,11 +29,13 @@ fn hostile(input: &mut Input<'_>) {
     while !input.is_empty() {
         let body = input.piece();
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed(OF.1), &length.to_le_bytes()), body);
+        let position = (HEADER_BYTES + edits.len()) as u64;
+        let placed = crc32c::crc32c_append(seed(OF.1), &position.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c_append(placed, &length.to_le_bytes()), body);
         let edit = [&length.to_le_bytes(), &crc.to_le_bytes(), body].concat();
-        if let Decoded::Edit(decoded, taken) = Edit::decode(&edit, OF.1) {
+        if let Decoded::Edit(decoded, taken) = Edit::decode(&edit, OF.1, position) {
             assert_eq!(taken, edit.len());
-            assert_eq!(decoded.encode(OF.1), edit, "{decoded:?} is written as it was read");
+            assert_eq!(decoded.encode(OF.1, position), edit, "{decoded:?} is written as it was read");
         }
         edits.extend_from_slice(&edit);
     }
@@ -78,11 +80,11 @@ fn mishaps(input: &mut Input<'_>) {
     for edit in &edits {
         let mut set = sets[sets.len() - 1].clone();
         set.apply(edit).expect("the edits of a life fit");
-        bytes.extend_from_slice(&edit.encode(OF.1));
+        bytes.extend_from_slice(&edit.encode(OF.1, (HEADER_BYTES + bytes.len()) as u64));
         sets.push(set);
     }
     let mut bytes = file(&bytes);
-    input.mishaps_in_place(&mut bytes);
+    input.mishaps(&mut bytes);
     let Some(replay) = replay(&bytes) else { return };
     assert!(sets.contains(&replay.files), "a set that never was: {:?}", replay.files);
 }

@@ -1,6 +1,6 @@
 //! One edit of a timeline's file set: its meaning and its bytes.
 //!
-//! An edit stands in the file as length u32, CRC u32 (of the length and the body, seeded with the salt), body. The body: version u8, kind u8,
+//! An edit stands in the file as length u32, CRC u32 (of its position u64, the length and the body, seeded with the salt), body. The body: version u8, kind u8,
 //! then the fields of the kind, little endian; nothing may be left over.
 
 use crate::frame::seed;
@@ -137,14 +137,14 @@ pub(crate) enum Decoded {
 }
 
 impl Edit {
-    /// The edit's bytes in the file.
-    pub(crate) fn encode(&self, salt: u64) -> Vec<u8> {
+    /// The edit's bytes at a position of the file.
+    pub(crate) fn encode(&self, salt: u64, position: u64) -> Vec<u8> {
         let mut out = vec![0; PREFIX_BYTES];
         out.push(VERSION);
         self.encode_fields(&mut out);
         let body = u32::try_from(out.len() - PREFIX_BYTES).unwrap_or(u32::MAX);
         out[..4].copy_from_slice(&body.to_le_bytes());
-        let crc = crc(salt, body, &out[PREFIX_BYTES..]);
+        let crc = crc(salt, position, body, &out[PREFIX_BYTES..]);
         out[4..8].copy_from_slice(&crc.to_le_bytes());
         out
     }
@@ -195,8 +195,8 @@ impl Edit {
         }
     }
 
-    /// The edit at the start of some bytes.
-    pub(crate) fn decode(bytes: &[u8], salt: u64) -> Decoded {
+    /// The edit at the start of some bytes, which stand at a position of the file.
+    pub(crate) fn decode(bytes: &[u8], salt: u64, position: u64) -> Decoded {
         let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Decoded::Bad };
         let length = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]);
         let expected = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
@@ -205,7 +205,7 @@ impl Edit {
             return Decoded::Bad;
         }
         let body = &rest[..len];
-        if crc(salt, length, body) != expected {
+        if crc(salt, position, length, body) != expected {
             return Decoded::Bad;
         }
         let mut fields = Fields(&body[2..]);
@@ -216,8 +216,9 @@ impl Edit {
     }
 }
 
-fn crc(salt: u64, length: u32, body: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(seed(salt), &length.to_le_bytes()), body)
+fn crc(salt: u64, position: u64, length: u32, body: &[u8]) -> u32 {
+    let placed = crc32c::crc32c_append(seed(salt), &position.to_le_bytes());
+    crc32c::crc32c_append(crc32c::crc32c_append(placed, &length.to_le_bytes()), body)
 }
 
 fn put(out: &mut Vec<u8>, fields: &[u64]) {

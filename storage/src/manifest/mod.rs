@@ -140,7 +140,7 @@ impl Manifest {
         }
         let mut next = self.set.clone();
         next.apply(edit).map_err(|why| Error::Invalid(format!("{}: {why}", self.path().display())))?;
-        self.write(&edit.encode(self.header.salt))?;
+        self.write(&edit.encode(self.header.salt, self.position))?;
         self.set = next;
         self.edits += 1;
         if self.edits > REWRITE_EDITS_MIN.max(10 * self.set.len()) {
@@ -306,7 +306,7 @@ fn write_new(
     let mut bytes = header.encode().to_vec();
     debug_assert_eq!(bytes.len(), HEADER_BYTES);
     for edit in &edits {
-        bytes.extend_from_slice(&edit.encode(header.salt));
+        bytes.extend_from_slice(&edit.encode(header.salt, bytes.len() as u64));
     }
     let file = disk.create(&temporary)?;
     file.write_at(&bytes, 0)?;

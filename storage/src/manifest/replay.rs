@@ -33,7 +33,7 @@ impl Replay {
         let (mut at, mut edits, mut last) = (HEADER_BYTES, 0, HEADER_BYTES..HEADER_BYTES);
         while at < bytes.len() {
             let damaged = |why: &str| Err(Error::Corrupt(format!("{} at {at}: {why}", path.display())));
-            match Edit::decode(&bytes[at..], identity.salt) {
+            match Edit::decode(&bytes[at..], identity.salt, at as u64) {
                 Decoded::Edit(edit, taken) => {
                     if let Err(why) = files.apply(&edit) {
                         return damaged(&why);
@@ -41,7 +41,7 @@ impl Replay {
                     last = at..at + taken;
                     (at, edits) = (at + taken, edits + 1);
                 }
-                Decoded::Bad if sound_edit_behind(&bytes[at..], identity.salt) => {
+                Decoded::Bad if sound_edit_behind(&bytes, at, identity.salt) => {
                     return damaged("an edit does not check, and sound ones follow it");
                 }
                 Decoded::Bad => break,
@@ -56,7 +56,7 @@ impl Replay {
     }
 }
 
-/// Whether a sound edit starts anywhere behind the first of some bytes. Its place is not known: the length before it cannot be trusted.
-fn sound_edit_behind(bytes: &[u8], salt: u64) -> bool {
-    (1..bytes.len()).any(|at| Edit::decode(&bytes[at..], salt) != Decoded::Bad)
+/// Whether a sound edit starts anywhere behind a bad one. Its place is not known: the length before it cannot be trusted.
+fn sound_edit_behind(bytes: &[u8], bad: usize, salt: u64) -> bool {
+    (bad + 1..bytes.len()).any(|at| Edit::decode(&bytes[at..], salt, at as u64) != Decoded::Bad)
 }

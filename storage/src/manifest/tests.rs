@@ -90,18 +90,18 @@ fn any_edit() -> impl Strategy<Value = Edit> {
 }
 proptest! {
     #[test]
-    fn edits_are_read_back_and_no_byte_changes_unnoticed(edit in any_edit(), salt: u64, flip in 1u8..) {
-        let bytes = edit.encode(salt);
-        let mut followed = bytes.clone();
-        followed.extend_from_slice(b"behind");
-        prop_assert_eq!(Edit::decode(&followed, salt), Decoded::Edit(edit, bytes.len()));
+    fn edits_are_read_back_and_no_byte_changes_unnoticed(edit in any_edit(), salt: u64, position in 0..u64::MAX, flip in 1u8..) {
+        let bytes = edit.encode(salt, position);
+        let followed = [&bytes[..], b"behind"].concat();
+        prop_assert_eq!(Edit::decode(&followed, salt, position), Decoded::Edit(edit, bytes.len()));
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= flip;
-            prop_assert_eq!(Edit::decode(&changed, salt), Decoded::Bad, "byte {}", at);
-            prop_assert_eq!(Edit::decode(&bytes[..at], salt), Decoded::Bad);
+            prop_assert_eq!(Edit::decode(&changed, salt, position), Decoded::Bad, "byte {}", at);
+            prop_assert_eq!(Edit::decode(&bytes[..at], salt, position), Decoded::Bad);
         }
-        prop_assert_eq!(Edit::decode(&bytes, salt ^ 1), Decoded::Bad);
+        prop_assert_eq!(Edit::decode(&bytes, salt ^ 1, position), Decoded::Bad);
+        prop_assert_eq!(Edit::decode(&bytes, salt, position + 1), Decoded::Bad);
     }
 
     #[test]
@@ -118,21 +118,23 @@ proptest! {
 
     #[test]
     fn any_bytes_are_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Edit::decode(&bytes, SALT);
+        let _ = Edit::decode(&bytes, SALT, 64);
     }
 }
 #[test]
 fn an_edit_of_a_newer_program_is_told_from_damage() {
-    let mut bytes = Edit::Closed { last: Lsn(1) }.encode(SALT);
+    let (disk, manifest) = created();
+    let mut whole = disk.contents(manifest.path()).unwrap();
+    let position = whole.len() as u64;
+    let mut bytes = Edit::Closed { last: Lsn(1) }.encode(SALT, position);
     let reseal = |bytes: &mut Vec<u8>| {
-        let crc = crc32c::crc32c_append(crc32c::crc32c_append(77, &bytes[..4]), &bytes[8..]);
+        let placed = crc32c::crc32c_append(77, &position.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c_append(placed, &bytes[..4]), &bytes[8..]);
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
     };
     bytes[9] = 200;
     reseal(&mut bytes);
-    assert_eq!(Edit::decode(&bytes, SALT), Decoded::Unknown(1, 200));
-    let (disk, manifest) = created();
-    let mut whole = disk.contents(manifest.path()).unwrap();
+    assert_eq!(Edit::decode(&bytes, SALT, position), Decoded::Unknown(1, 200));
     whole.extend_from_slice(&bytes);
     disk.plant(manifest.path(), &whole);
     let why = open(&disk).unwrap_err().to_string();
@@ -243,7 +245,7 @@ fn a_manifest_that_ends_anywhere_loses_only_what_is_cut() {
             let manifest = open(&disk).unwrap();
             assert_eq!(*manifest.files(), FileSet { opening: 2, closed: None, ..expected.clone() });
             let opened = Edit::Opened { opening: 2, next_file: expected.next_file, next_lsn: expected.next_lsn };
-            let opened = opened.encode(SALT);
+            let opened = opened.encode(SALT, *end);
             assert_eq!(disk.contents(&path).unwrap().len() as u64, end + opened.len() as u64);
         }
     }

@@ -154,9 +154,10 @@ async fn read_one(
 /// Only errors that Kafka itself gives in a fetch: Java's consumer throws on others.
 fn fetch_code(why: &StorageError) -> ErrorCode {
     match error::of_storage(why) {
-        code @ (ErrorCode::OffsetOutOfRange | ErrorCode::UnknownTopicOrPartition | ErrorCode::KafkaStorageError) => {
-            code
-        }
+        code @ (ErrorCode::OffsetOutOfRange
+        | ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::KafkaStorageError
+        | ErrorCode::CorruptMessage) => code,
         _ => ErrorCode::UnknownServerError,
     }
 }
