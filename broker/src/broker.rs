@@ -113,7 +113,7 @@ impl TopicNames for SubscribedNames {
 fn options(config: &Arc<Config>, disk: Arc<dyn Disk>, index_dir: Option<PathBuf>) -> Options {
     let topics = Arc::clone(config);
     Options {
-        policy: Arc::new(move |topic| policy(&topics.topics, topic)),
+        policy: Arc::new(move |state, topic| policy(&topics.topics, state, topic)),
         on_fatal: Arc::new(end),
         durability: match config.log.durability {
             Durability::Fsync => StateDurability::Fsync,

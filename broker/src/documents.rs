@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millpond_storage::state::{Document, DocumentKey};
+use millpond_storage::Error;
+use millpond_storage::state::{Document, DocumentKey, State, Txn};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -51,6 +52,81 @@ pub fn read<T: DeserializeOwned>(key: &DocumentKey, body: &Bytes) -> Option<T> {
     read.ok()
 }
 
+/// A document's bytes; two that are the same in memory are the same document.
+pub fn body<'a>(state: &'a State, collection: Collection, name: &str) -> Option<&'a Bytes> {
+    state.document(&collection.key(name))
+}
+
+/// What a document says, as it is visible; none also if it cannot be read.
+pub fn find<T: DeserializeOwned>(state: &State, collection: Collection, name: &str) -> Option<T> {
+    let key = collection.key(name);
+    read(&key, state.document(&key)?)
+}
+
+/// All documents of a collection that can be read, by name.
+pub fn all<T: DeserializeOwned>(state: &State, collection: Collection) -> Vec<(Arc<str>, T)> {
+    let documents = state.documents_in(collection as u8);
+    documents.filter_map(|(key, body)| Some((Arc::clone(&key.name), read(key, body)?))).collect()
+}
+
+/// In the writer: a document as it is at the end of the log. One that cannot be read is not to be changed.
+pub fn get<T: DeserializeOwned>(txn: &Txn<'_>, collection: Collection, name: &str) -> Result<Option<T>, Error> {
+    let document = txn.get::<Document>(&collection.key(name));
+    document.map(|document| decode(&document)).transpose()
+}
+
+/// In the writer: all documents of a collection, by name.
+pub fn get_all<T: DeserializeOwned>(txn: &Txn<'_>, collection: Collection) -> Result<Vec<(Arc<str>, T)>, Error> {
+    let documents = txn.all::<Document>().into_iter().filter(|document| document.key.collection == collection as u8);
+    documents.map(|document| Ok((Arc::clone(&document.key.name), decode(&document)?))).collect()
+}
+
+/// In the writer: removes a document, if it is there.
+pub fn remove(txn: &mut Txn<'_>, collection: Collection, name: &str) {
+    let key = collection.key(name);
+    if txn.get::<Document>(&key).is_some() {
+        txn.delete::<Document>(key);
+    }
+}
+
+fn decode<T: DeserializeOwned>(Document { key, body }: &Document) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::Corrupt(format!("document {:?} of collection {} cannot be read: {error}", key.name, key.collection))
+    })
+}
+
+/// What is said of a volume beside its fact.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSettings {
+    /// What it was cloned from, and what that was cloned from, and so on: the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<Ancestor>,
+    /// How far back its past may be frozen, in milliseconds; none: what the broker is set to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_ms: Option<i64>,
+    /// What a newer version says.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A volume that another was cloned from, as it was then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// Its id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Where it was mounted.
+    pub mount: String,
+    /// The snapshot; none: it was cloned as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// The LSN of the view.
+    pub lsn: u64,
+    /// The time of the view, in milliseconds.
+    pub time: i64,
+}
+
 /// A volume that is no more: its name, and that of its mount, stay taken for its topics.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerVolume {
@@ -63,4 +139,43 @@ pub struct FormerVolume {
     /// What a newer version says.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use millpond_storage::state::Pending;
+
+    use super::*;
+
+    type Plain = BTreeMap<String, u8>;
+
+    #[test]
+    fn a_document_is_put_read_and_removed() {
+        let (mut state, pending) = (State::default(), Pending::new());
+        let mut txn = Txn::new(&state, &pending);
+        let document = Plain::from([("a".to_owned(), 1)]);
+        txn.put(Collection::Streams.document("taq", &document));
+        assert_eq!(get::<Plain>(&txn, Collection::Streams, "taq").unwrap(), Some(document.clone()));
+        for fact in txn.into_facts().unwrap() {
+            state.apply(&fact);
+        }
+        assert_eq!(find::<Plain>(&state, Collection::Streams, "taq"), Some(document.clone()));
+        assert_eq!(all::<Plain>(&state, Collection::Streams), [("taq".into(), document)]);
+        assert!(all::<Plain>(&state, Collection::VolumeSettings).is_empty());
+        let mut txn = Txn::new(&state, &pending);
+        remove(&mut txn, Collection::Streams, "taq");
+        remove(&mut txn, Collection::Streams, "other");
+        assert_eq!(txn.into_facts().unwrap().len(), 1, "what is not there is not removed");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_changed() {
+        let (state, pending) = (State::default(), Pending::new());
+        let mut txn = Txn::new(&state, &pending);
+        txn.put(Collection::Streams.document("taq", &"text"));
+        assert!(matches!(get::<Plain>(&txn, Collection::Streams, "taq"), Err(Error::Corrupt(_))));
+        assert!(get_all::<Plain>(&txn, Collection::Streams).is_err());
+    }
 }

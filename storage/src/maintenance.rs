@@ -99,10 +99,10 @@ fn hide_expired(timeline: &Timeline) -> Result<()> {
         return Ok(());
     }
     let now = inner.shared.now();
-    let topics: Vec<_> = timeline.state(|state| state.topics().cloned().collect());
+    let topics: Vec<_> = timeline
+        .state(|state| state.topics().map(|topic| (Arc::clone(topic), inner.tables.policy(state, topic))).collect());
     let mut moves = Vec::new();
-    for topic in topics {
-        let policy = inner.tables.policy(&topic);
+    for (topic, policy) in topics {
         for partition in inner.tables.partitions_of(&topic) {
             if let Some(offset) = partition.due(&policy, now) {
                 moves.push(LogStart { partition: partition.id(), offset });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::disk::Disk;
-use crate::state::{Durability, Topic};
+use crate::state::{Durability, State, Topic};
 
 /// What a topic's settings mean to the engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +39,8 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
     /// Milliseconds since the Unix epoch.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// What a topic's settings mean.
-    pub policy: Arc<dyn Fn(&Topic) -> Policy + Send + Sync>,
+    /// What a topic's settings mean, in the state of its volume. Called under that state's lock: it takes no lock.
+    pub policy: Arc<dyn Fn(&State, &Topic) -> Policy + Send + Sync>,
     /// Called once when the engine cannot go on (a failed sync); the process is expected to end.
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
     /// Of volumes that do not say.
@@ -83,7 +83,7 @@ impl Options {
         Self {
             disk,
             clock: Arc::new(wall_clock),
-            policy: Arc::new(|_| Policy::default()),
+            policy: Arc::new(|_, _| Policy::default()),
             on_fatal: Arc::new(|why| tracing::error!("{why}")),
             durability: Durability::Fsync,
             log_file_bytes: 256 << 20,

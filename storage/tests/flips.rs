@@ -35,7 +35,7 @@ fn options(disk: &SimDisk) -> Options {
         ballast_bytes: 0,
         free_floor_bytes: 0,
         clock: Arc::new(|| NOW),
-        policy: Arc::new(|_| Policy { retention_ms: None, ..Policy::default() }),
+        policy: Arc::new(|_, _| Policy { retention_ms: None, ..Policy::default() }),
         ..Options::new(Arc::new(disk.clone()))
     }
 }

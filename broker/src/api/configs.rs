@@ -20,6 +20,7 @@ pub(super) const BROKER: i8 = 4;
 pub(super) fn source(source: ConfigSource) -> i8 {
     match source {
         ConfigSource::Topic => 1,
+        ConfigSource::Stream => 3,
         ConfigSource::StaticBroker => 4,
         ConfigSource::Default => 5,
     }

@@ -128,10 +128,11 @@ fn assigned(topic: &CreatableTopic, node_id: i32) -> Result<i32, TopicError> {
 }
 
 fn answer(broker: &Broker, name: TopicName, outcome: Result<(Overrides, Created), TopicError>) -> CreatableTopicResult {
+    let stream = broker.topics.stream_of(&name).unwrap_or_default();
     let result = CreatableTopicResult::default().with_name(name);
     match outcome {
         Ok((settings, (id, partitions))) => {
-            let described = describe_topic(&broker.config, &settings).into_iter().map(|key| {
+            let described = describe_topic(&broker.config, &stream.config, &settings).into_iter().map(|key| {
                 CreatableTopicConfigs::default()
                     .with_name(text(key.name))
                     .with_value(Some(text(key.value)))

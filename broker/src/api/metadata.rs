@@ -36,7 +36,7 @@ impl Api for Metadata {
         let asker = Asker {
             node_id: ctx.broker().node_id,
             with_operations: request.include_topic_authorized_operations,
-            creates: request.allow_auto_topic_creation && ctx.broker().topics.is_created_when_asked_for(),
+            creates: request.allow_auto_topic_creation,
         };
         let mut response = head(ctx, request.include_cluster_authorized_operations);
         let entries = match request.topics {
@@ -124,7 +124,7 @@ impl Asker {
         }
         let name = asked.name.unwrap_or_default();
         match topics.resolve(name.as_str()) {
-            Err(TopicError::Unknown) if self.creates => {
+            Err(TopicError::Unknown) if self.creates && topics.is_created_when_asked_for(name.as_str()) => {
                 let coming = topics.create_when_asked_for(name.as_str());
                 Entry::Coming(name, coming)
             }

@@ -177,7 +177,10 @@ fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
         id: ids::text(found.id.as_bytes()),
         internal: found.topic.internal,
         partitions,
-        config: describe_topic(&broker.config, &found.topic.settings).into_iter().map(setting).collect(),
+        config: describe_topic(&broker.config, &found.stream_config(), &found.topic.settings)
+            .into_iter()
+            .map(setting)
+            .collect(),
     })
 }
 

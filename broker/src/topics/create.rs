@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_storage::state::{DEFAULT_STREAM, Topic, TopicName, Txn};
-use millpond_storage::{DEFAULT_VOLUME, Error, TopicNumber};
+use millpond_storage::{Error, TopicNumber};
 
 use super::config_keys::Overrides;
 use super::ids::Spelling;
 use super::names::InvalidName;
 use super::pending::{Changing, flat, pending};
 use super::place::Place;
+use super::streams::{self, Stream};
 use super::{Resolved, TopicError, Topics};
 use crate::config::TopicsConfig;
 
@@ -70,11 +71,15 @@ impl Topics {
 
     fn plan(&self, new: NewTopic) -> Result<Plan, TopicError> {
         let name = self.parse(&new.name)?;
-        let place = self.place(name.home).filter(|place| *place.volume.name == *DEFAULT_VOLUME);
-        let place = place.filter(|_| name.stream == DEFAULT_STREAM).ok_or_else(|| {
+        let place = self.place(name.home).filter(|_| !name.topic.is_empty());
+        let found = place.and_then(|place| {
+            let stream = place.timeline.state(|state| Stream::find(state, name.stream))?;
+            Some((place, stream))
+        });
+        let (place, stream) = found.ok_or_else(|| {
             InvalidName(format!("'{}' is in no stream that there is; topics are created in existing ones", new.name))
         })?;
-        let partitions = partitions(&self.0.config.topics, new.partitions)?;
+        let partitions = partitions(&self.0.config.topics, new.partitions.or(stream.partitions))?;
         if place.topic(&name).is_some() {
             return Err(TopicError::AlreadyExists(new.name));
         }
@@ -105,6 +110,10 @@ impl Topics {
 
 /// In the writer: nothing of this name may be there.
 fn decide(txn: &mut Txn<'_>, topic: Topic, number: u64) -> Result<TopicNumber, TopicError> {
+    // It may have been deleted since the look at it.
+    if &*topic.name.stream != DEFAULT_STREAM && !streams::is_there(txn, &topic.name.stream) {
+        return Err(InvalidName(format!("there is no stream '{}' any more", topic.name.stream)).into());
+    }
     if txn.get::<Topic>(&topic.name).is_some() {
         return Err(TopicError::AlreadyExists(topic.name.short().to_string()));
     }

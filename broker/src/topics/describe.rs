@@ -11,6 +11,8 @@ use crate::config::{Config, ConfigType, Setting};
 pub enum ConfigSource {
     /// The topic's own.
     Topic,
+    /// Its stream's policy: to Kafka's clients a default that can be changed.
+    Stream,
     /// The broker's file, environment or command line.
     StaticBroker,
     /// Nobody set it.
@@ -47,18 +49,25 @@ pub struct Synonym {
     pub source: ConfigSource,
 }
 
-/// Every key of a topic that has `overrides` of its own, by name.
-pub fn describe_topic(config: &Config, overrides: &Overrides) -> Vec<Described> {
-    CONFIG_KEYS.iter().map(|key| topic_key(config, key, overrides.get(key.name))).collect()
+/// Every key of a topic that has `own` keys, in a stream with the keys `stream`, by name.
+pub fn describe_topic(config: &Config, stream: &Overrides, own: &Overrides) -> Vec<Described> {
+    CONFIG_KEYS.iter().map(|key| topic_key(config, key, stream.get(key.name), own.get(key.name))).collect()
 }
 
-fn topic_key(config: &Config, key: &ConfigKey, own: Option<&String>) -> Described {
+fn topic_key(config: &Config, key: &ConfigKey, stream: Option<&String>, own: Option<&String>) -> Described {
     let own = own.map(|value| synonym(key.name, value, ConfigSource::Topic));
+    let stream = stream.map(|value| synonym(key.broker_name, value, ConfigSource::Stream));
     let broker = match config.settings.iter().find(|setting| setting.name == key.broker_name) {
         Some(setting) => broker_synonyms(setting),
         None => vec![synonym(key.broker_name, key.fixed().unwrap_or("1"), ConfigSource::Default)],
     };
-    described(key.name, key.config_type, own.into_iter().chain(broker).collect(), false, key.documentation)
+    described(
+        key.name,
+        key.config_type,
+        own.into_iter().chain(stream).chain(broker).collect(),
+        false,
+        key.documentation,
+    )
 }
 
 /// Every key of the broker, by name: those of its configuration, and those of Kafka that are the same for ever here.
@@ -133,7 +142,7 @@ mod tests {
     fn a_topics_own_value_lies_over_the_brokers() {
         let config = config(&[("topics.retention_ms", "1h")]);
         let own = checked([("retention.ms", Some("5"))]).unwrap();
-        let described = describe_topic(&config, &own);
+        let described = describe_topic(&config, &Overrides::new(), &own);
         let retention = find(&described, "retention.ms");
         assert_eq!((retention.value.as_str(), retention.source), ("5", ConfigSource::Topic));
         assert_eq!(
@@ -147,8 +156,20 @@ mod tests {
     }
 
     #[test]
+    fn a_streams_policy_lies_between() {
+        let stream = checked([("retention.ms", Some("7"))]).unwrap();
+        let described = describe_topic(&config(&[]), &stream, &Overrides::new());
+        let retention = find(&described, "retention.ms");
+        assert_eq!((retention.value.as_str(), retention.source), ("7", ConfigSource::Stream));
+        assert_eq!(
+            layers(retention),
+            [("log.retention.ms", "7", ConfigSource::Stream), ("log.retention.ms", "604800000", ConfigSource::Default),]
+        );
+    }
+
+    #[test]
     fn a_default_is_not_shown_as_the_topics_own() {
-        let described = describe_topic(&config(&[]), &Overrides::new());
+        let described = describe_topic(&config(&[]), &Overrides::new(), &Overrides::new());
         assert_eq!(described.len(), CONFIG_KEYS.len());
         assert!(described.iter().all(|key| key.source == ConfigSource::Default));
         assert_eq!(find(&described, "cleanup.policy").value, "delete");
@@ -160,7 +181,7 @@ mod tests {
     fn every_topic_key_has_its_default_among_the_brokers_keys() {
         let config = config(&[]);
         let broker = describe_broker(&config);
-        for key in &describe_topic(&config, &Overrides::new()) {
+        for key in &describe_topic(&config, &Overrides::new(), &Overrides::new()) {
             let default = find(&broker, &key.synonyms[0].name);
             assert_eq!(default.value, key.value, "{}", key.name);
         }

@@ -22,6 +22,7 @@ mod records;
 pub mod replicas;
 mod resolved;
 pub mod settings;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,7 @@ use ids::{Spelling, TopicIdParts};
 use known::KnownTopics;
 use names::{Home, Name};
 use place::Place;
+use streams::Stream;
 
 /// Topic numbers that are reserved at a time.
 const NUMBERS_BLOCK: u64 = 64;
@@ -104,9 +106,16 @@ impl Topics {
         is_listed.then(|| self.resolved(Arc::clone(place), Arc::clone(topic), Spelling::Plain))
     }
 
-    /// Whether a topic that is asked for comes into being by itself.
-    pub fn is_created_when_asked_for(&self) -> bool {
-        self.0.config.topics.auto_create
+    /// Whether a topic that is asked for by this name comes into being by itself: as its stream says, else as the broker is set.
+    pub fn is_created_when_asked_for(&self, name: &str) -> bool {
+        self.stream_of(name).is_some_and(|stream| stream.auto_create.unwrap_or(self.0.config.topics.auto_create))
+    }
+
+    /// The stream that a topic of this name is in, or would be.
+    pub fn stream_of(&self, name: &str) -> Option<Stream> {
+        let name = self.parse(name).ok()?;
+        let place = self.place(name.home)?;
+        place.timeline.state(|state| Stream::find(state, name.stream))
     }
 
     fn parse<'a>(&self, name: &'a str) -> Result<Name<'a>, TopicError> {
@@ -137,7 +146,8 @@ impl Topics {
     fn resolved(&self, place: Arc<Place>, topic: Arc<Topic>, spelling: Spelling) -> Resolved {
         let timeline = place.timeline.clone();
         let home = (timeline.id(), place.volume.id);
-        let (settings, id) = self.0.known.get(&self.0.config.topics, home, &topic, spelling);
+        let stream = timeline.state(|state| streams::origin(state, &topic.name.stream));
+        let (settings, id) = self.0.known.get(&self.0.config.topics, home, (&topic, stream), spelling);
         Resolved { topic, timeline, settings, id, spelling, place }
     }
 }

@@ -7,9 +7,11 @@ use millpond_storage::{Partition, Timeline, TopicPartition};
 use uuid::Uuid;
 
 use super::TopicError;
+use super::config_keys::Overrides;
 use super::ids::Spelling;
 use super::place::Place;
 use super::settings::TopicSettings;
+use super::streams;
 
 /// A topic that was found, as it was then.
 #[derive(Clone, Debug)]
@@ -31,6 +33,11 @@ impl Resolved {
     /// Its name in that spelling: what an answer calls it that was asked by id, or by nothing.
     pub fn name(&self) -> Arc<str> {
         self.place.name_of(&self.topic, self.spelling)
+    }
+
+    /// What its stream sets for it.
+    pub fn stream_config(&self) -> Overrides {
+        self.timeline.state(|state| streams::config_of(streams::origin(state, &self.topic.name.stream).as_ref()))
     }
 
     /// The volume that it is in.

@@ -1,4 +1,4 @@
-//! A topic's settings, resolved: its own keys over the broker's defaults, typed.
+//! A topic's settings, resolved: its own keys over its stream's policy over the broker's defaults, typed.
 //!
 //! Every key that the table allows to vary has its field here (a test holds the two together).
 
@@ -43,11 +43,11 @@ impl TopicSettings {
         }
     }
 
-    /// The settings of a topic with these keys of its own. Fails for keys that are unknown or not allowed, which then
+    /// The settings of a topic with these keys of its own, in a stream with those. Fails for keys that are unknown or not allowed, which then
     /// were stored by a version that knew more.
-    pub fn resolve(config: &TopicsConfig, overrides: &Overrides) -> Result<Self, InvalidConfig> {
+    pub fn resolve(config: &TopicsConfig, stream: &Overrides, own: &Overrides) -> Result<Self, InvalidConfig> {
         let mut settings = Self::defaults(config);
-        for (name, value) in overrides {
+        for (name, value) in stream.iter().chain(own) {
             ConfigKey::find(name)?.check(value)?;
             settings.set(name, value);
         }
@@ -86,7 +86,7 @@ mod tests {
 
     fn resolve(given: &[(&str, &str)]) -> TopicSettings {
         let overrides = checked(given.iter().map(|&(name, value)| (name, Some(value)))).unwrap();
-        TopicSettings::resolve(&Config::default().topics, &overrides).unwrap()
+        TopicSettings::resolve(&Config::default().topics, &Overrides::new(), &overrides).unwrap()
     }
 
     #[test]
@@ -117,6 +117,15 @@ mod tests {
     }
 
     #[test]
+    fn a_topics_own_keys_lie_over_its_streams() {
+        let given = |keys: &[(&str, &str)]| checked(keys.iter().map(|&(name, value)| (name, Some(value)))).unwrap();
+        let stream = given(&[("retention.ms", "1"), ("retention.bytes", "2")]);
+        let own = given(&[("retention.ms", "3")]);
+        let settings = TopicSettings::resolve(&Config::default().topics, &stream, &own).unwrap();
+        assert_eq!((settings.retention_ms, settings.retention_bytes), (Some(3), Some(2)));
+    }
+
+    #[test]
     fn minus_one_is_no_limit() {
         let settings = resolve(&[("retention.ms", "-1"), ("retention.bytes", "-1")]);
         assert_eq!((settings.retention_ms, settings.retention_bytes), (None, None));
@@ -127,6 +136,6 @@ mod tests {
     #[test]
     fn what_a_newer_version_stored_is_no_default() {
         let overrides = Overrides::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
-        assert!(TopicSettings::resolve(&Config::default().topics, &overrides).is_err());
+        assert!(TopicSettings::resolve(&Config::default().topics, &Overrides::new(), &overrides).is_err());
     }
 }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use millpond_storage::disk::SimDisk;
+use millpond_storage::state::Txn;
 use millpond_storage::{Engine, Options, TopicNumber};
 use uuid::Uuid;
 
 use super::config_keys::{Change, change, checked};
 use super::ids::Spelling;
+use super::streams::Stream;
 use super::{NewTopic, TopicError, Topics};
 use crate::config::Config;
+use crate::documents::Collection;
 
 fn topics_on(disk: &Arc<SimDisk>, config: Config) -> (Arc<Engine>, Topics) {
     let options = Options { ballast_bytes: 0, free_floor_bytes: 0, ..Options::new(Arc::clone(disk) as _) };
@@ -156,4 +159,38 @@ async fn deletion_can_be_forbidden() {
     let (_engine, topics) = topics_on(&Arc::default(), config);
     let found = topics.create(new("trades", 1)).await.unwrap();
     assert!(matches!(topics.delete(&found).await, Err(TopicError::DeletionDisabled)));
+}
+
+/// Makes a stream of volume `default`, or changes it.
+fn put_stream(engine: &Engine, name: &'static str, stream: Stream) {
+    let (_, timeline) = engine.volume("default").unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let put = move |txn: &mut Txn<'_>| txn.put(Collection::Streams.document(name, &stream));
+    timeline.transact(put, move |outcome| sender.send(outcome).unwrap());
+    receiver.recv().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_streams_policy_holds_for_its_topics_from_its_change_on() {
+    let (engine, topics) = topics_on(&Arc::default(), Config::default());
+    assert!(matches!(topics.create(new("/default/taq:trades", 1)).await, Err(TopicError::InvalidName(_))));
+    let config = checked([("retention.ms", Some("5")), ("segment.ms", Some("9"))]).unwrap();
+    let stream = Stream { partitions: Some(3), auto_create: Some(false), config, ..Stream::default() };
+    put_stream(&engine, "taq", stream.clone());
+
+    let found =
+        topics.create(NewTopic { name: "/default/taq:trades".to_owned(), ..NewTopic::default() }).await.unwrap();
+    assert_eq!((found.topic.partitions, found.settings.retention_ms, found.settings.segment_ms), (3, Some(5), 9));
+    topics.alter(&found, |own| change(own, "retention.ms", Change::Set(Some("6")))).await.unwrap();
+    assert_eq!(topics.resolve("/default/taq:trades").unwrap().settings.retention_ms, Some(6));
+    assert!(!topics.is_created_when_asked_for("/default/taq:quotes"));
+    assert!(!topics.is_created_when_asked_for("/default/other:quotes"));
+    assert!(topics.is_created_when_asked_for("quotes"));
+
+    put_stream(&engine, "taq", Stream { config: checked([("segment.ms", Some("10"))]).unwrap(), ..stream });
+    let found = topics.resolve("/default/taq:trades").unwrap();
+    assert_eq!((found.settings.retention_ms, found.settings.segment_ms), (Some(6), 10));
+    put_stream(&engine, "default", Stream { partitions: Some(2), ..Stream::default() });
+    let plain = topics.create(NewTopic { name: "plain".to_owned(), ..NewTopic::default() }).await.unwrap();
+    assert_eq!(plain.topic.partitions, 2);
 }

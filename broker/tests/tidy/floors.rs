@@ -6,16 +6,16 @@ use crate::none;
 use crate::source::{Source, sources};
 
 /// Every module at the top of the broker, and those that it may import. What only describes or counts is open to all.
-const BROKER: [(&str, &[&str]); 17] = [
-    ("api", &["broker", "completion", "config", "groups", "limits", "metrics", "scope", "topics"]),
-    ("broker", &["config", "groups", "limits", "metrics", "numbers", "scope", "topics"]),
+const BROKER: [(&str, &[&str]); 18] = [
+    ("api", &["broker", "completion", "config", "groups", "limits", "metrics", "scope", "topics", "volumes"]),
+    ("broker", &["config", "groups", "limits", "metrics", "numbers", "scope", "topics", "volumes"]),
     ("cli", &["client", "config", "http"]),
     ("client", &["config"]),
     ("completion", &[]),
     ("config", &["limits"]),
     ("documents", &[]),
     ("groups", &["completion", "config", "documents", "metrics", "scope"]),
-    ("http", &["broker", "completion", "config", "groups", "metrics", "scope", "topics"]),
+    ("http", &["broker", "completion", "config", "groups", "metrics", "scope", "topics", "volumes"]),
     ("limits", &[]),
     ("logging", &["config"]),
     ("main", &[]),
@@ -24,6 +24,7 @@ const BROKER: [(&str, &[&str]); 17] = [
     ("scope", &[]),
     ("server", &["api", "broker", "config", "documents", "limits", "metrics", "scope", "topics"]),
     ("topics", &["completion", "config", "documents", "metrics", "numbers", "scope"]),
+    ("volumes", &["completion", "config", "documents", "metrics", "scope", "topics"]),
 ];
 
 /// `serve` is where the broker is put together: it may import anything.

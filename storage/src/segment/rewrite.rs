@@ -61,9 +61,9 @@ fn class_of(inner: &Inner, partition: TopicPartition) -> u8 {
     if partition.topic.is_internal() {
         return 0;
     }
-    let topic = inner.tables.read_state().topic_by_number(partition.topic).cloned();
-    let Some(topic) = topic else { return 2 };
-    match inner.tables.policy(&topic).retention_ms {
+    let state = inner.tables.read_state();
+    let Some(topic) = state.topic_by_number(partition.topic) else { return 2 };
+    match inner.tables.policy(&state, topic).retention_ms {
         None => 1,
         Some(most) => 3 + u8::try_from(most.max(1).ilog2()).unwrap_or(63),
     }

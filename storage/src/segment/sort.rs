@@ -77,9 +77,9 @@ pub(super) fn expires_soon(inner: &Inner, file: &File) -> bool {
     let soon = inner.shared.now().saturating_add(SOON_MS);
     let users = file.stretches().iter().filter(|stretch| !stretch.partition.topic.is_internal());
     users.into_iter().all(|stretch| {
-        let topic = inner.tables.read_state().topic_by_number(stretch.partition.topic).cloned();
-        let Some(topic) = topic else { return true };
-        let most = inner.tables.policy(&topic).retention_ms;
+        let state = inner.tables.read_state();
+        let Some(topic) = state.topic_by_number(stretch.partition.topic) else { return true };
+        let most = inner.tables.policy(&state, topic).retention_ms;
         most.is_some_and(|most| stretch.max_timestamp >= 0 && stretch.max_timestamp.saturating_add(most) < soon)
     })
 }

@@ -234,6 +234,6 @@ pub(crate) fn with_running_max(entries: impl Iterator<Item = Entry>) -> Vec<Entr
 /// Opens what a checkpoint's topics have and its partition records lack.
 pub(super) fn open_topics(tables: &Tables, state: &State) {
     for topic in state.topics() {
-        tables.open(topic);
+        tables.open(state, topic);
     }
 }

@@ -13,7 +13,7 @@ use crate::options::Policy;
 use crate::state::{Change, Fact, State, Topic};
 use crate::units::{Lsn, TopicNumber, TopicPartition};
 
-type PolicyOf = Arc<dyn Fn(&Topic) -> Policy + Send + Sync>;
+type PolicyOf = Arc<dyn Fn(&State, &Topic) -> Policy + Send + Sync>;
 
 /// State and partitions.
 pub(crate) struct Tables {
@@ -73,9 +73,9 @@ impl Tables {
             .collect()
     }
 
-    /// The policy of a topic.
-    pub(crate) fn policy(&self, topic: &Topic) -> Policy {
-        (self.policy)(topic)
+    /// The policy of a topic in a state that the caller has locked.
+    pub(crate) fn policy(&self, state: &State, topic: &Topic) -> Policy {
+        (self.policy)(state, topic)
     }
 
     /// What a fact means: the fold, and the partitions that come, go or lose their beginning.
@@ -85,19 +85,21 @@ impl Tables {
         }
         state.apply(fact);
         match fact {
-            Fact::Topic(Change::Put(topic)) => self.open(topic),
+            Fact::Topic(Change::Put(topic)) => self.open(state, topic),
             Fact::LogStart(Change::Put(start)) => {
                 if let Some(partition) = self.partitions.get(&start.partition) {
                     partition.move_log_start(start.offset, lsn);
                 }
             }
+            // What topics have in common may be in it.
+            Fact::Document(_) => state.topics().for_each(|topic| self.open(state, topic)),
             _ => {}
         }
     }
 
     /// Opens the partitions that a topic has and the table lacks, and gives all of them its policy.
-    pub(crate) fn open(&self, topic: &Topic) {
-        let policy = self.policy(topic);
+    pub(crate) fn open(&self, state: &State, topic: &Topic) {
+        let policy = self.policy(state, topic);
         for index in 0..topic.partitions {
             let id = TopicPartition::new(topic.number, index);
             let entry = self.partitions.entry(id).or_insert_with(|| {

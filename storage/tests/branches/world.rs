@@ -74,7 +74,7 @@ impl World {
         let policy = Policy { retention_ms: None, ..Policy::default() };
         let options = Options {
             clock: Arc::new(move || clock.load(Ordering::SeqCst)),
-            policy: Arc::new(move |_| policy),
+            policy: Arc::new(move |_, _| policy),
             log_file_bytes: 64 << 10,
             checkpoint_bytes: 90 << 10,
             cache_bytes: 64 << 10,

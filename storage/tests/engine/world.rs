@@ -56,7 +56,7 @@ impl Ground {
         let clock = Arc::clone(&self.clock);
         let mut options = Options {
             clock: Arc::new(move || clock.load(Ordering::SeqCst)),
-            policy: Arc::new(|topic| Policy {
+            policy: Arc::new(|_, topic| Policy {
                 segment_bytes: 4 << 10,
                 retention_ms: Some(match topic.settings.get("retention.ms") {
                     Some(days) => days.parse().expect("a number"),
