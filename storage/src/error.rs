@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::units::Moment;
+
 /// A result of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -71,12 +73,25 @@ pub enum Error {
         /// The data directory.
         path: PathBuf,
     },
+    /// A past that is no longer kept: ask for a later one, or for a snapshot.
+    #[error("that past is no longer kept: {}", what_is_kept(*oldest))]
+    Forgotten {
+        /// The oldest that can be had; none where only snapshots are left.
+        oldest: Option<Moment>,
+    },
     /// Something given is not acceptable.
     #[error("{0}")]
     Invalid(String),
     /// The engine is closing.
     #[error("closing")]
     Closed,
+}
+
+fn what_is_kept(oldest: Option<Moment>) -> String {
+    match oldest {
+        Some(Moment { lsn, time }) => format!("the oldest that can be had is LSN {lsn}, of {time} ms"),
+        None => "only snapshots of this timeline are left".to_owned(),
+    }
 }
 
 impl Error {

@@ -27,6 +27,15 @@ impl fmt::Display for Lsn {
     }
 }
 
+/// A group of a timeline, and the time that its clock had. (The time of groups never falls within a timeline.)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Moment {
+    /// The group.
+    pub lsn: Lsn,
+    /// Its time, in milliseconds.
+    pub time: i64,
+}
+
 /// One history: a log and the files made from it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TimelineId(pub u64);

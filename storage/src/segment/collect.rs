@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Edit, FileRef};
 use crate::state::{Change, Fact, Floor};
 use crate::timeline::{Entry, Inner, LogFile, Timeline, lock};
-use crate::units::{Lsn, TimelineId};
+use crate::units::{Lsn, Moment, TimelineId};
 
 use super::files::File;
 use super::merge;
@@ -28,8 +28,9 @@ const FACTS_SHARE: u64 = 16;
 pub(crate) fn collect(engine: &Engine, timeline: &Timeline) -> Result<Shares> {
     let inner = &timeline.0;
     if timeline.id() == TimelineId::SYSTEM {
-        let floor = Need::of(inner).base();
-        inner.history.settle(inner.history.plan(floor));
+        let base = Need::of(inner).base();
+        let floor = inner.history.plan(Moment { lsn: base, ..Moment::default() });
+        inner.history.settle(floor.lsn);
     } else if inner.is_named() {
         raise_floor(engine, timeline)?;
         cap_history(engine, timeline)?;
@@ -93,7 +94,8 @@ fn something_waits(inner: &Inner, log: &Arc<LogFile>, need: &Need<'_>) -> bool {
 
 /// Files are given up or rewritten only below the last state-at but one. Where nothing more is written none would come by itself.
 fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
-    for _ in 0..2 {
+    // Two state-ats above the last group of the file; one more where a group of an idle log came since the last.
+    for _ in 0..3 {
         let need = Need::of(inner);
         let base = need.base();
         let mut is_held_up = sort::to_sort(inner, base)?.is_empty() && !sort::to_sort(inner, Lsn::MAX)?.is_empty();
@@ -160,8 +162,8 @@ fn is_spare(file: &File, need: &Need<'_>) -> bool {
 fn raise_floor(engine: &Engine, timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
     let oldest = inner.shared.now().saturating_sub(inner.shared.options.history_ms);
-    let sealed = inner.files.all().into_iter().filter(|file| file.last_time() <= oldest).map(|file| file.last_lsn());
-    let wanted = inner.unsealed_group_at(oldest).or_else(|| sealed.max()).unwrap_or(Lsn::ZERO);
+    let sealed = inner.files.all().into_iter().filter(|file| file.last_time() <= oldest).map(|file| file.last());
+    let wanted = inner.unsealed_group_at(oldest).or_else(|| sealed.max()).unwrap_or_default();
     raise_to(engine, timeline, wanted)
 }
 
@@ -173,26 +175,27 @@ fn cap_history(engine: &Engine, timeline: &Timeline) -> Result<()> {
     if total(inner, &need).history <= most {
         return Ok(());
     }
-    let mut floors: Vec<Lsn> = inner.files.all().iter().map(|file| file.last_lsn()).collect();
-    floors.push(timeline.durable_lsn());
+    let end = Moment { lsn: timeline.durable_lsn(), time: inner.time_of(timeline.durable_lsn())? };
+    let mut floors: Vec<Moment> = inner.files.all().iter().map(|file| file.last()).collect();
+    floors.push(end);
     floors.sort_unstable();
     let fits = floors.partition_point(|floor| {
-        need.needed.floor = *floor;
+        need.needed.floor = floor.lsn;
         total(inner, &need).history > most
     });
-    raise_to(engine, timeline, floors.get(fits).copied().unwrap_or(timeline.durable_lsn()))
+    raise_to(engine, timeline, floors.get(fits).copied().unwrap_or(end))
 }
 
-fn raise_to(engine: &Engine, timeline: &Timeline, wanted: Lsn) -> Result<()> {
+fn raise_to(engine: &Engine, timeline: &Timeline, wanted: Moment) -> Result<()> {
     let inner = &timeline.0;
-    let wanted = wanted.min(timeline.durable_lsn());
-    if wanted <= inner.history.floor() {
+    let wanted = Moment { lsn: wanted.lsn.min(timeline.durable_lsn()), ..wanted };
+    if wanted.lsn <= inner.history.floor() {
         return Ok(());
     }
     let floor = inner.history.plan(wanted);
-    let fact = Fact::Floor(Change::Put(Floor { timeline: timeline.id(), lsn: floor }));
+    let fact = Fact::Floor(Change::Put(Floor { timeline: timeline.id(), at: floor }));
     wait(|done| engine.system().transact(move |txn| txn.put(fact), done))?;
-    inner.history.settle(floor);
+    inner.history.settle(floor.lsn);
     Ok(())
 }
 

@@ -5,13 +5,14 @@
 //!             topic u32 │ partition u32 │ first offset i64 │ end offset i64 │ first LSN u64 │ last LSN u64 │ max timestamp i64 │ bytes u64
 //!             │ first entry u32 │ entries u32 │ CRC u32 of those entries │ 0 u32
 //! entries     32 bytes each, by offset within a stretch: base offset i64 │ position u32 │ bytes u32 │ LSN u64 │ max timestamp i64
-//! groups      24 bytes each, by LSN: LSN u64 │ time i64 │ position u64 (0 in a segment)
+//! groups      24 bytes each, by LSN: LSN u64 │ time i64 (the least there is: lost) │ position u64 (0 in a segment)
 //! footer      128 bytes: magic MPX1 │ version u32 │ sections: three times (position u64 │ length u64 │ CRC u32) │ zeros │ CRC u32 of all before
 //! ```
 //!
 //! Invariants, checked when it is read: sections lie before the footer, one behind the other; every stretch's entries lie in the section; offsets and LSNs
 //! of a stretch do not run backwards. What does not check is [`Error::Corrupt`]: the caller makes the index anew from the frames.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ const SECTION_BYTES: usize = 20;
 const STRETCH_BYTES: usize = 72;
 const ENTRY_BYTES: usize = 32;
 const GROUP_BYTES: usize = 24;
+/// The time of a group that is no longer known: the index of a segment rotted, and batches do not say when they were written.
+pub(crate) const NO_TIME: i64 = i64::MIN;
 
 /// A stretch as the index has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,28 +155,13 @@ fn put_entry(out: &mut Vec<u8>, entry: &EntryRecord) {
 impl Index {
     /// Reads the footer and the stretches of the index at the end of a file.
     pub(crate) fn read(file: &dyn File) -> Result<Self> {
-        let damaged = |why: &str| Error::Corrupt(format!("the index in {}: {why}", file.path().display()));
-        let end = file.len()?.checked_sub(FOOTER_BYTES as u64).ok_or_else(|| damaged("too short"))?;
-        let footer = file.read_exact_at(end, FOOTER_BYTES)?;
-        if crc32c::crc32c(&footer[..FOOTER_BYTES - 4]) != u32_at(&footer, FOOTER_BYTES - 4) || &footer[..4] != MAGIC {
-            return Err(damaged("the footer does not check"));
-        }
-        if u32_at(&footer, 4) > VERSION {
-            let path = file.path().to_owned();
-            return Err(Error::Newer { path, found: u32_at(&footer, 4), known: VERSION });
-        }
-        let [heads, entries, groups] = [0, 1, 2].map(|n| section_at(&footer, 8 + n * SECTION_BYTES));
-        let mut before = heads.position;
-        for section in [heads, entries, groups] {
-            let behind = section.position.checked_add(section.length).filter(|behind| *behind <= end);
-            before = behind.filter(|_| section.position == before).ok_or_else(|| damaged("sections overlap"))?;
-        }
+        let [heads, entries, groups] = sections(file)?;
         let bytes = read_section(file, heads)?;
         let count = entries.length / ENTRY_BYTES as u64;
         let stretches: Vec<_> = bytes.chunks_exact(STRETCH_BYTES).map(stretch_of).collect();
         let sorted = stretches.is_sorted_by(|a, b| a.partition < b.partition);
         if bytes.len() % STRETCH_BYTES != 0 || !sorted || !stretches.iter().all(|stretch| stretch.is_sound(count)) {
-            return Err(damaged("a stretch is not sound"));
+            return Err(damaged(file, "a stretch is not sound"));
         }
         Ok(Self { stretches, entries: entries.position..entries.position + entries.length, groups })
     }
@@ -207,9 +195,49 @@ impl Index {
 
     /// The groups of the file.
     pub(crate) fn groups(&self, file: &dyn File) -> Result<Vec<GroupRecord>> {
-        let bytes = read_section(file, self.groups)?;
-        Ok(bytes.chunks_exact(GROUP_BYTES).map(group_of).collect())
+        read_groups(file, self.groups)
     }
+}
+
+/// The groups, where what else an index has may not check.
+pub(crate) fn groups_alone(file: &dyn File) -> Result<Vec<GroupRecord>> {
+    let [.., groups] = sections(file)?;
+    read_groups(file, groups)
+}
+
+/// The groups that batches are of, without their times.
+pub(crate) fn untimed(stretches: &[NewStretch]) -> Vec<GroupRecord> {
+    let lsns = stretches.iter().flat_map(|stretch| &stretch.entries).map(|entry| entry.lsn).collect::<BTreeSet<_>>();
+    lsns.into_iter().map(|lsn| GroupRecord { lsn, time: NO_TIME, position: 0 }).collect()
+}
+
+fn damaged(file: &dyn File, why: &str) -> Error {
+    Error::Corrupt(format!("the index in {}: {why}", file.path().display()))
+}
+
+/// Where the sections are: stretches, entries, groups.
+fn sections(file: &dyn File) -> Result<[Section; 3]> {
+    let end = file.len()?.checked_sub(FOOTER_BYTES as u64).ok_or_else(|| damaged(file, "too short"))?;
+    let footer = file.read_exact_at(end, FOOTER_BYTES)?;
+    if crc32c::crc32c(&footer[..FOOTER_BYTES - 4]) != u32_at(&footer, FOOTER_BYTES - 4) || &footer[..4] != MAGIC {
+        return Err(damaged(file, "the footer does not check"));
+    }
+    if u32_at(&footer, 4) > VERSION {
+        let path = file.path().to_owned();
+        return Err(Error::Newer { path, found: u32_at(&footer, 4), known: VERSION });
+    }
+    let sections = [0, 1, 2].map(|n| section_at(&footer, 8 + n * SECTION_BYTES));
+    let mut before = sections[0].position;
+    for section in sections {
+        let behind = section.position.checked_add(section.length).filter(|behind| *behind <= end);
+        before = behind.filter(|_| section.position == before).ok_or_else(|| damaged(file, "sections overlap"))?;
+    }
+    Ok(sections)
+}
+
+fn read_groups(file: &dyn File, section: Section) -> Result<Vec<GroupRecord>> {
+    let bytes = read_section(file, section)?;
+    Ok(bytes.chunks_exact(GROUP_BYTES).map(group_of).collect())
 }
 
 impl StretchRecord {

@@ -15,6 +15,7 @@ mod throttle;
 
 pub(crate) use collect::collect;
 pub(crate) use files::Files;
+pub(crate) use index::NO_TIME;
 pub(crate) use need::Shares;
 pub(crate) use seal::{load, seal};
 pub(crate) use stretch::{SealedFile, Stretch};

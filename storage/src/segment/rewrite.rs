@@ -109,7 +109,8 @@ impl Job<'_> {
         for file in self.inputs {
             times.extend(file.groups()?.into_iter().map(|group| GroupRecord { position: 0, ..group }));
         }
-        times.sort_by_key(|group| group.lsn);
+        // One whose time is lost gives way to one that has it.
+        times.sort_by_key(|group| (group.lsn, std::cmp::Reverse(group.time)));
         times.dedup_by_key(|group| group.lsn);
         Ok(times)
     }

@@ -87,7 +87,13 @@ impl SealedFile for SealedLog {
     }
 
     fn groups(&self) -> Result<Vec<GroupRecord>> {
-        self.index.groups(&*self.index_file)
+        match self.index.groups(&*self.index_file) {
+            Err(error @ Error::Corrupt(_)) => {
+                tracing::error!(%error, "reading the groups in place of their index");
+                Ok(scan(&self.file, &self.named)?.1)
+            }
+            read => read,
+        }
     }
 
     fn file(&self) -> Arc<dyn File> {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use super::files::About;
-use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch, StretchRecord};
+use super::index::{self, EntryRecord, GroupRecord, Index, NO_TIME, NewStretch, StretchRecord};
 use super::stretch::SealedFile;
 use crate::batch::Batch;
 use crate::disk::{Disk, File};
@@ -39,8 +39,8 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 enum Found {
     OnDisk(Index),
-    /// By partition.
-    Rebuilt(Vec<NewStretch>),
+    /// By partition; and the groups, without times where those rotted, too.
+    Rebuilt(Vec<NewStretch>, Vec<GroupRecord>),
 }
 
 impl Segment {
@@ -62,7 +62,8 @@ impl Segment {
                 tracing::error!(segment = %id, why, "making the index of a segment anew");
                 let (rebuilt, column) = rebuild(&file, of.1)?;
                 let stretches = index::records_of(&rebuilt);
-                (Found::Rebuilt(rebuilt), stretches, Vec::new(), column)
+                let groups = index::groups_alone(&*file).unwrap_or_else(|_| index::untimed(&rebuilt));
+                (Found::Rebuilt(rebuilt, groups.clone()), stretches, groups, column)
             }
             Err(error) => return Err(error),
         };
@@ -74,7 +75,11 @@ impl Segment {
             bytes: file.len()?,
             first_lsn: lowest.unwrap_or(header.first_lsn),
             last_lsn: highest.unwrap_or(header.first_lsn),
-            last_time: groups.last().map_or(header.created_ms, |group| group.time),
+            // Its groups were written before it was.
+            last_time: groups
+                .last()
+                .filter(|group| group.time != NO_TIME)
+                .map_or(header.created_ms, |group| group.time),
             stretches,
         };
         Ok(Arc::new(Self { salt: of.1, file, about, found, column, recent: Mutex::new(None) }))
@@ -109,7 +114,7 @@ impl SealedFile for Segment {
                     read => read,
                 }
             }
-            Found::Rebuilt(stretches) => {
+            Found::Rebuilt(stretches, _) => {
                 let found = stretches.binary_search_by_key(&partition, |stretch| stretch.partition);
                 Ok(found.map_or_else(|_| Vec::new(), |at| stretches[at].entries.clone()))
             }
@@ -118,8 +123,14 @@ impl SealedFile for Segment {
 
     fn groups(&self) -> Result<Vec<GroupRecord>> {
         match &self.found {
-            Found::OnDisk(index) => index.groups(&*self.file),
-            Found::Rebuilt(_) => Ok(Vec::new()),
+            Found::OnDisk(index) => match index.groups(&*self.file) {
+                Err(Error::Corrupt(why)) => {
+                    tracing::error!(why, "the times of a segment's groups are lost");
+                    Ok(index::untimed(&rebuild(&self.file, self.salt)?.0))
+                }
+                read => read,
+            },
+            Found::Rebuilt(_, groups) => Ok(groups.clone()),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::disk::File;
 use crate::error::Result;
 use crate::manifest::FileRef;
 use crate::timeline::Entry;
-use crate::units::{Lsn, TopicPartition};
+use crate::units::{Lsn, Moment, TopicPartition};
 
 /// A file that gets no more bytes, with its index.
 pub(crate) trait SealedFile: Send + Sync + Debug {
@@ -44,9 +44,14 @@ pub(crate) trait SealedFile: Send + Sync + Debug {
         self.about().last_lsn
     }
 
-    /// The time of that group.
+    /// The time of that group, or a later one where it is not known.
     fn last_time(&self) -> i64 {
         self.about().last_time
+    }
+
+    /// Both.
+    fn last(&self) -> Moment {
+        Moment { lsn: self.last_lsn(), time: self.last_time() }
     }
 
     /// What it holds.
@@ -57,7 +62,9 @@ pub(crate) trait SealedFile: Send + Sync + Debug {
     /// Where batches of a partition lie, with their groups.
     fn records(&self, partition: TopicPartition) -> Result<Vec<EntryRecord>>;
 
-    /// Its groups, as far as it knows them.
+    /// The groups that its batches are of, in order; of some the time may be lost ([`NO_TIME`]).
+    ///
+    /// [`NO_TIME`]: super::index::NO_TIME
     fn groups(&self) -> Result<Vec<GroupRecord>>;
 
     /// Its handle.

@@ -23,7 +23,7 @@ use super::positions::Positions;
 use super::timeline::TimelineInfo;
 use super::topic::{DEFAULT_STREAM, Topic, TopicName};
 use super::volume::{Volume, VolumeId};
-use crate::{Lsn, TimelineId, TopicNumber, TopicPartition};
+use crate::{Moment, TimelineId, TopicNumber, TopicPartition};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ struct Topics {
 struct System {
     volumes: BTreeMap<Arc<str>, Volume>,
     timelines: BTreeMap<TimelineId, TimelineInfo>,
-    floors: BTreeMap<TimelineId, Lsn>,
+    floors: BTreeMap<TimelineId, Moment>,
     pins: BTreeMap<PinId, Pin>,
     counters: BTreeMap<Numbers, u64>,
     groups: BTreeMap<GroupKey, Bytes>,
@@ -69,7 +69,7 @@ impl State {
             Fact::Position(change) => self.apply_position(change),
             Fact::Volume(change) => apply_to(&mut self.system_mut().volumes, change, Volume::clone),
             Fact::Timeline(change) => apply_to(&mut self.system_mut().timelines, change, TimelineInfo::clone),
-            Fact::Floor(change) => apply_to(&mut self.system_mut().floors, change, |floor: &Floor| floor.lsn),
+            Fact::Floor(change) => apply_to(&mut self.system_mut().floors, change, |floor: &Floor| floor.at),
             Fact::Pin(change) => apply_to(&mut self.system_mut().pins, change, Pin::clone),
             Fact::Counter(change) => {
                 apply_to(&mut self.system_mut().counters, change, |counter: &Counter| counter.next);
@@ -306,13 +306,13 @@ impl State {
     }
 
     /// The history floor of a timeline.
-    pub fn floor(&self, timeline: TimelineId) -> Option<Lsn> {
+    pub fn floor(&self, timeline: TimelineId) -> Option<Moment> {
         self.system.floors.get(&timeline).copied()
     }
 
     /// All history floors, by timeline.
-    pub fn floors(&self) -> impl Iterator<Item = (TimelineId, Lsn)> {
-        self.system.floors.iter().map(|(timeline, lsn)| (*timeline, *lsn))
+    pub fn floors(&self) -> impl Iterator<Item = (TimelineId, Moment)> {
+        self.system.floors.iter().map(|(timeline, at)| (*timeline, *at))
     }
 
     /// A pin.

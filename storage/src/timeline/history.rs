@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex};
 
 use super::partition::lock;
 use crate::error::{Error, Result};
-use crate::units::Lsn;
+use crate::units::{Lsn, Moment};
 
 /// The floor and the pins of a timeline.
 #[derive(Debug)]
 pub(crate) struct History(Mutex<Kept>);
 
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct Kept {
-    planned: Lsn,
+    planned: Moment,
     durable: Lsn,
     /// How many pins and leases there are at an LSN.
     pins: BTreeMap<Lsn, usize>,
@@ -43,8 +43,8 @@ pub(crate) struct Lease {
 
 impl History {
     /// With the floor and the pins that `system` has.
-    pub(crate) fn new(floor: Lsn, pins: impl IntoIterator<Item = Lsn>) -> Arc<Self> {
-        let mut kept = Kept { planned: floor, durable: floor, pins: BTreeMap::new() };
+    pub(crate) fn new(floor: Moment, pins: impl IntoIterator<Item = Lsn>) -> Arc<Self> {
+        let mut kept = Kept { planned: floor, durable: floor.lsn, pins: BTreeMap::new() };
         for lsn in pins {
             *kept.pins.entry(lsn).or_default() += 1;
         }
@@ -53,16 +53,20 @@ impl History {
 
     /// The oldest LSN that can still be had.
     pub(crate) fn floor(&self) -> Lsn {
-        lock(&self.0).planned
+        lock(&self.0).planned.lsn
+    }
+
+    /// The oldest that can still be had; none where only pins are left.
+    pub(crate) fn oldest(&self) -> Option<Moment> {
+        Some(lock(&self.0).planned).filter(|oldest| oldest.lsn < Lsn::MAX)
     }
 
     /// Keeps the view at an LSN.
     pub(crate) fn lease(self: &Arc<Self>, lsn: Lsn) -> Result<Lease> {
         let mut kept = lock(&self.0);
-        let floor = kept.planned;
-        if lsn < floor && !kept.pins.contains_key(&lsn) {
-            let why = format!("LSN {lsn} is no longer kept: the oldest that can be had is {floor}");
-            return Err(Error::Invalid(why));
+        let oldest = kept.planned;
+        if lsn < oldest.lsn && !kept.pins.contains_key(&lsn) {
+            return Err(Error::Forgotten { oldest: Some(oldest).filter(|oldest| oldest.lsn < Lsn::MAX) });
         }
         *kept.pins.entry(lsn).or_default() += 1;
         Ok(Lease { history: Arc::clone(self), lsn, kept: false })
@@ -71,7 +75,7 @@ impl History {
     /// No volume shows the timeline any more: nothing of its past is kept but what is pinned.
     pub(crate) fn close(&self) {
         let mut kept = lock(&self.0);
-        (kept.planned, kept.durable) = (Lsn::MAX, Lsn::MAX);
+        (kept.planned, kept.durable) = (Moment { lsn: Lsn::MAX, time: i64::MAX }, Lsn::MAX);
     }
 
     /// Whether it was closed.
@@ -90,7 +94,7 @@ impl History {
     }
 
     /// Plans a higher floor; a lower one changes nothing. Returns the plan.
-    pub(crate) fn plan(&self, floor: Lsn) -> Lsn {
+    pub(crate) fn plan(&self, floor: Moment) -> Moment {
         let mut kept = lock(&self.0);
         kept.planned = kept.planned.max(floor);
         kept.planned
@@ -152,12 +156,17 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
+    fn at(lsn: u64) -> Moment {
+        Moment { lsn: Lsn(lsn), time: 0 }
+    }
+
     #[test]
     fn below_a_planned_floor_only_views_that_are_pinned_can_be_pinned() {
-        let history = History::new(Lsn(0), [Lsn(3)]);
+        let history = History::new(Moment::default(), [Lsn(3)]);
         let early = history.lease(Lsn(5)).expect("above the floor");
-        history.plan(Lsn(10));
-        assert!(history.lease(Lsn(7)).is_err());
+        history.plan(at(10));
+        let refused = history.lease(Lsn(7)).expect_err("below the plan");
+        assert!(matches!(refused, Error::Forgotten { oldest: Some(oldest) } if oldest == at(10)), "{refused}");
         assert!(history.lease(Lsn(5)).is_ok() && history.lease(Lsn(3)).is_ok());
         drop(early);
         assert!(history.lease(Lsn(5)).is_err());
@@ -165,8 +174,8 @@ mod tests {
 
     #[test]
     fn need_is_an_interval_for_pins_and_all_above_a_durable_floor() {
-        let history = History::new(Lsn(0), [Lsn(5)]);
-        history.plan(Lsn(20));
+        let history = History::new(Moment::default(), [Lsn(5)]);
+        history.plan(at(20));
         assert!(history.needed().sees(Lsn(1), Lsn(2)), "the floor is not durable yet");
         history.settle(Lsn(20));
         let needed = history.needed();

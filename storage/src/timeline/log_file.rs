@@ -65,10 +65,10 @@ impl LogFile {
         groups.get(next).map_or(u64::MAX, |group| u64::from(group.position))
     }
 
-    /// The last group at or before a time. (The time of groups never falls.)
-    pub fn group_at(&self, time: i64) -> Option<GroupMark> {
+    /// The last group at or before a time, and not above `newest`. (The time of groups never falls.)
+    pub fn group_at(&self, time: i64, newest: Lsn) -> Option<GroupMark> {
         let groups = self.groups();
-        let after = groups.partition_point(|group| group.time <= time);
+        let after = groups.partition_point(|group| group.time <= time && group.lsn <= newest);
         after.checked_sub(1).map(|at| groups[at])
     }
 

@@ -7,6 +7,7 @@
 mod append;
 mod cache;
 mod checkpoint;
+mod cut;
 mod fence;
 mod fold;
 mod group;
@@ -324,22 +325,6 @@ impl Inner {
         self.durability.store(durability as u8, Ordering::Release);
     }
 
-    /// The time of the newest group at or below an LSN.
-    pub(crate) fn time_of(&self, lsn: Lsn) -> Result<i64> {
-        let active = lock(&self.core).as_ref().map(|core| Arc::clone(&core.active));
-        let unsealed = lock(&self.unsealed).clone();
-        if let Some(time) = active.iter().chain(unsealed.iter().rev()).find_map(|log| log.time_of(lsn)) {
-            return Ok(time);
-        }
-        let mut newest = (Lsn::ZERO, self.created_ms);
-        for file in self.files.all().into_iter().filter(|file| file.first_lsn() <= lsn) {
-            let groups = file.groups()?;
-            let after = groups.partition_point(|group| group.lsn <= lsn);
-            newest = after.checked_sub(1).map_or(newest, |at| newest.max((groups[at].lsn, groups[at].time)));
-        }
-        Ok(newest.1)
-    }
-
     /// Takes in a timeline that branched off: what it sees is kept from here on.
     fn adopt(&self, child: &Arc<Inner>) {
         let mut children = lock(&self.children);
@@ -366,13 +351,6 @@ impl Inner {
     /// The log file that is appended to; none where the log is damaged.
     pub(crate) fn active_log(&self) -> Option<Arc<LogFile>> {
         lock(&self.core).as_ref().map(|core| Arc::clone(&core.active))
-    }
-
-    /// The newest group at or before a time, among those in files that are not sealed.
-    pub(crate) fn unsealed_group_at(&self, time: i64) -> Option<Lsn> {
-        let active = self.active_log();
-        let unsealed = lock(&self.unsealed).clone();
-        active.iter().chain(unsealed.iter().rev()).find_map(|log| log.group_at(time)).map(|group| group.lsn)
     }
 
     /// Begins a leader epoch: all that is appended from here on has it.

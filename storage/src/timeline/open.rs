@@ -24,7 +24,7 @@ use crate::maintenance::Saves;
 use crate::manifest::{Edit, FileRef, Identity, Manifest, NextLog, TimelineDir};
 use crate::segment;
 use crate::state::{Checkpoint, Durability, Pending, Stage, State, TimelineInfo, VolumeId, state_at};
-use crate::units::{Lsn, TimelineId, TopicPartition};
+use crate::units::{Lsn, Moment, TimelineId, TopicPartition};
 
 /// How many LSNs an unclean start skips where clients may have seen some that the disk never had.
 const SKIPPED_LSNS: u64 = 1 << 24;
@@ -43,7 +43,7 @@ impl Timeline {
         if !shared.disk.exists(&TimelineDir::new(info.id).manifest())? {
             Self::create(shared, &info)?;
         }
-        Self::open_with(shared, &info, None, Durability::Fsync, Vec::new(), History::new(Lsn::ZERO, []))
+        Self::open_with(shared, &info, None, Durability::Fsync, Vec::new(), History::new(Moment::default(), []))
     }
 
     /// Opens a timeline that `system` names; its parent, if it has one, is open.
@@ -68,8 +68,9 @@ impl Timeline {
         let history = system.state(|state| {
             let pins = state.pins().filter(|pin| pin.timeline == info.id).map(|pin| pin.lsn);
             // Below its branch point the past is its parent's.
-            let born = info.origin.map_or(Lsn::ZERO, |(_, branch)| branch);
-            let history = History::new(state.floor(info.id).unwrap_or(Lsn::ZERO).max(born), pins);
+            let born = Moment { lsn: info.origin.map_or(Lsn::ZERO, |(_, branch)| branch), time: info.created };
+            let floor = state.floor(info.id).filter(|floor| floor.lsn > born.lsn);
+            let history = History::new(floor.unwrap_or(born), pins);
             // One that is being made gets its name in a moment.
             if info.stage == Stage::There && !state.volumes().any(|volume| volume.timeline == info.id) {
                 history.close();
@@ -157,7 +158,7 @@ fn lost_by(parent: &Inner, tables: &Tables) -> Option<TopicPartition> {
 fn required_by(state: &State, id: TimelineId) -> Vec<Required> {
     let pins = state.pins().filter(|pin| pin.timeline == id);
     let pins = pins.map(|pin| Required { lsn: pin.lsn, by: format!("the snapshot {:?}", pin.name) });
-    let floor = state.floor(id).map(|lsn| Required { lsn, by: "the history floor".to_owned() });
+    let floor = state.floor(id).map(|floor| Required { lsn: floor.lsn, by: "the history floor".to_owned() });
     let branches = state
         .timelines()
         .filter_map(|info| info.origin.filter(|(parent, _)| *parent == id).map(|origin| (info.id, origin.1)));

@@ -15,7 +15,7 @@ use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, FrameKind, FrameRead, GroupRead, Scan, Scanned, Scanner, batch_header_of};
 use crate::manifest::FileRef;
-use crate::segment::SealedFile;
+use crate::segment::{NO_TIME, SealedFile};
 use crate::state::{Checkpoint, State, state_at};
 use crate::units::Lsn;
 
@@ -156,7 +156,7 @@ impl Inner {
 
     /// Takes the frames of a segment, partition by partition.
     fn sorted(&self, frames: &mut Frames, span: &Span<'_>, file: &dyn SealedFile) -> Result<()> {
-        let groups = file.groups()?;
+        let groups: Vec<_> = file.groups()?.into_iter().filter(|group| group.time != NO_TIME).collect();
         for stretch in file.stretches() {
             if stretch.last_lsn <= span.base.lsn || stretch.first_lsn > span.last {
                 continue;

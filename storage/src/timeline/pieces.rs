@@ -149,6 +149,14 @@ impl Pieces {
         })
     }
 
+    /// The group that holds an offset in an unsealed file.
+    pub(crate) fn tail_group_of(&self, offset: i64) -> Option<Lsn> {
+        let chunk = self.tail.get(self.tail.partition_point(|chunk| chunk.end_offset <= offset))?;
+        let behind = chunk.entries.partition_point(|entry| entry.base_offset <= offset);
+        let entry = chunk.entries.get(behind.checked_sub(1)?)?;
+        chunk.log.group_of(u64::from(entry.position)).map(|group| group.lsn)
+    }
+
     /// Leader epochs: notes that `epoch` holds from `start` on.
     pub(crate) fn note_epoch(&mut self, epoch: i32, start: i64) {
         match self.epochs.last_mut() {

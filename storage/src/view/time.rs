@@ -32,7 +32,16 @@ struct Candidate {
 
 impl View {
     pub(super) fn find_time_in(&self, partition: &Arc<Partition>, time: i64) -> Result<Option<Found>> {
-        let bounds = self.bounds(partition)?;
+        self.find_time_within(partition, self.bounds(partition)?, time)
+    }
+
+    /// The first record at or after a time, from the log start on that is given.
+    pub(crate) fn find_time_within(
+        &self,
+        partition: &Arc<Partition>,
+        bounds: Bounds,
+        time: i64,
+    ) -> Result<Option<Found>> {
         let most = self.timeline.0.shared.options.plain_bytes_max;
         let mut from = bounds.log_start;
         while from < bounds.high_watermark {

@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a number of the model that is not small is a mistake of the test")]
 
 mod check;
+mod cuts;
+mod facts;
 mod plain;
 mod world;
 

@@ -10,6 +10,8 @@ pub(crate) struct PlainPartition {
     pub(crate) log_start: i64,
     /// From offset 0 on.
     pub(crate) values: Vec<String>,
+    /// Of the same records.
+    pub(crate) timestamps: Vec<i64>,
 }
 
 /// One topic.
@@ -32,7 +34,15 @@ pub(crate) struct PlainView {
 pub(crate) struct PlainVolume {
     pub(crate) timeline: TimelineId,
     pub(crate) now: PlainView,
-    pub(crate) past: Vec<(Lsn, PlainView)>,
+    pub(crate) past: Vec<PlainMoment>,
+}
+
+/// What a volume was when a group had just been written.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainMoment {
+    pub(crate) lsn: Lsn,
+    pub(crate) time: i64,
+    pub(crate) view: PlainView,
 }
 
 /// A snapshot.

@@ -9,7 +9,7 @@ use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, che
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
 use millpond_storage::state::{
-    Committed, LogStart, Numbers, Pin, PinId, PinKind, Position, PositionKey, Topic, TopicName, Volume,
+    Committed, LogStart, Numbers, PinId, PinKind, Position, PositionKey, Topic, TopicName, Volume,
 };
 use millpond_storage::{
     Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy, Stand, Timeline,
@@ -17,7 +17,8 @@ use millpond_storage::{
 };
 
 use crate::check::{check_state, check_view};
-use crate::plain::{PlainPartition, PlainSnapshot, PlainTopic, PlainView, PlainVolume};
+use crate::facts::{pin, volume};
+use crate::plain::{PlainMoment, PlainPartition, PlainSnapshot, PlainTopic, PlainView, PlainVolume};
 
 const RULES: Rules = Rules {
     now_ms: 0,
@@ -38,8 +39,8 @@ const GROUP: &str = "app";
 pub(crate) struct World {
     disk: SimDisk,
     engine: Option<Arc<Engine>>,
-    clock: Arc<AtomicI64>,
-    volumes: BTreeMap<String, PlainVolume>,
+    pub(crate) clock: Arc<AtomicI64>,
+    pub(crate) volumes: BTreeMap<String, PlainVolume>,
     snapshots: BTreeMap<PinId, PlainSnapshot>,
     names: u64,
 }
@@ -91,13 +92,14 @@ impl World {
         Arc::clone(self.engine.as_ref().expect("it is open"))
     }
 
-    fn timeline(&self, id: TimelineId) -> Timeline {
+    pub(crate) fn timeline(&self, id: TimelineId) -> Timeline {
         self.engine().timeline(id).unwrap_or_else(|| panic!("timeline {id} is gone"))
     }
 
     pub(crate) fn step(&mut self, choices: &mut Seed) {
         let name = self.any_volume(choices);
-        match choices.below(40) {
+        self.clock.fetch_add(i64::try_from(choices.below(20)).unwrap(), Ordering::SeqCst);
+        match choices.below(44) {
             0..=13 => self.append(&name, choices),
             14..=15 => self.create_topic(&name, 1 + u32::try_from(choices.below(3)).unwrap()),
             16 => self.delete_topic(&name, choices),
@@ -112,6 +114,7 @@ impl World {
             32..=34 => self.tend(choices),
             35 => self.engine().save().expect("a checkpoint"),
             36..=37 => self.crash(choices),
+            38..=41 => self.check_cuts(&name, choices),
             _ => self.check_volume(&name),
         }
         self.remember(&name);
@@ -126,7 +129,7 @@ impl World {
         Some((*nth.0, nth.1.clone()))
     }
 
-    fn any_partition(&self, name: &str, choices: &mut Seed) -> Option<(String, TopicPartition)> {
+    pub(crate) fn any_partition(&self, name: &str, choices: &mut Seed) -> Option<(String, TopicPartition)> {
         let topics = &self.volumes[name].now.topics;
         let (topic, plain) = topics.iter().nth(choices.index(topics.len()))?;
         let partition = u32::try_from(choices.index(plain.partitions.len())).unwrap();
@@ -138,12 +141,15 @@ impl World {
         &mut volume.now.topics.get_mut(topic).expect("it is known").partitions[partition as usize]
     }
 
-    fn remember(&mut self, name: &str) {
+    pub(crate) fn remember(&mut self, name: &str) {
         let Some(volume) = self.volumes.get(name) else { return };
-        let lsn = self.timeline(volume.timeline).visible_lsn();
+        let (lsn, time) = (self.timeline(volume.timeline).visible_lsn(), self.clock.load(Ordering::SeqCst));
         let volume = self.volumes.get_mut(name).expect("looked at above");
-        volume.past.retain(|(at, _)| *at < lsn);
-        volume.past.push((lsn, volume.now.clone()));
+        // Groups that say nothing come at any time.
+        if volume.past.last().is_some_and(|moment| moment.view == volume.now) {
+            return;
+        }
+        volume.past.push(PlainMoment { lsn, time, view: volume.now.clone() });
         if volume.past.len() > PAST_MAX {
             volume.past.remove(0);
         }
@@ -155,8 +161,11 @@ impl World {
         let values: Vec<String> =
             (0..=choices.below(9)).map(|_| format!("{:x}", choices.bits()).repeat(choices.index(120) + 1)).collect();
         let mut builder = BatchBuilder::new();
-        for value in &values {
-            let record = NewRecord { value: Some(value.as_bytes()), timestamp: 7, ..NewRecord::default() };
+        let about = self.clock.load(Ordering::SeqCst);
+        let timestamps: Vec<i64> =
+            values.iter().map(|_| about - 20 + i64::try_from(choices.below(40)).unwrap()).collect();
+        for (value, timestamp) in values.iter().zip(&timestamps) {
+            let record = NewRecord { value: Some(value.as_bytes()), timestamp: *timestamp, ..NewRecord::default() };
             builder.append(&record).expect("fits");
         }
         let batch = Bytes::from(builder.build().expect("a batch"));
@@ -168,6 +177,7 @@ impl World {
         let plain = self.plain(name, &topic, id.partition);
         assert_eq!(usize::try_from(appended.base_offset).unwrap(), plain.values.len());
         plain.values.extend(values);
+        plain.timestamps.extend(timestamps);
     }
 
     fn create_topic(&mut self, name: &str, partitions: u32) {
@@ -238,13 +248,13 @@ impl World {
         if volume.past.is_empty() || self.snapshots.len() >= SNAPSHOTS_MAX {
             return;
         }
-        let (lsn, view) = volume.past[choices.index(volume.past.len())].clone();
+        let PlainMoment { lsn, view, .. } = volume.past[choices.index(volume.past.len())].clone();
         match self.pin(PinnedView::At(volume.timeline, lsn)) {
             Ok((id, stand)) => {
                 assert_eq!(stand.lsn, lsn);
                 self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn, view });
             }
-            Err(Error::Invalid(why)) => assert!(why.contains("no longer kept"), "{why}"),
+            Err(Error::Forgotten { oldest: Some(oldest) }) => assert!(oldest.lsn > lsn),
             Err(error) => panic!("{error}"),
         }
     }
@@ -458,33 +468,5 @@ impl World {
         let timeline = self.timeline(volume.timeline);
         check_state(&timeline.state(Clone::clone), &volume.now);
         check_view(&timeline.live(), &volume.now);
-    }
-}
-
-fn pin(id: PinId, stand: Stand, kind: PinKind) -> Pin {
-    Pin {
-        id,
-        timeline: stand.timeline,
-        lsn: stand.lsn,
-        kind,
-        created: 0,
-        volume: millpond_storage::state::VolumeId(1),
-        time: stand.time,
-        expires: None,
-        protected: false,
-        name: format!("pin-{}", id.0).into(),
-        schedule: "".into(),
-    }
-}
-
-fn volume(name: &str, timeline: TimelineId, id: millpond_storage::state::VolumeId) -> Volume {
-    Volume {
-        name: name.into(),
-        id,
-        timeline,
-        durability: None,
-        created: 0,
-        listed: false,
-        mount: format!("/{name}").into(),
     }
 }

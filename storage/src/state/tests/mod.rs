@@ -17,7 +17,7 @@ use super::{
     TopicName, Volume, VolumeId,
 };
 use crate::disk::sim::Seed;
-use crate::{Lsn, TimelineId, TopicNumber, TopicPartition};
+use crate::{Lsn, Moment, TimelineId, TopicNumber, TopicPartition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -94,7 +94,7 @@ fn one_of_each() -> Vec<Fact> {
             stage: Stage::Making,
         }
         .into(),
-        Floor { timeline: TimelineId(4), lsn: Lsn(77) }.into(),
+        Floor { timeline: TimelineId(4), at: Moment { lsn: Lsn(77), time: 1_764_000_000_000 } }.into(),
         Pin {
             id: PinId(9),
             timeline: TimelineId(4),
