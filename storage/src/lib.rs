@@ -31,7 +31,7 @@ pub use options::{Options, Policy};
 pub use stats::{Counter, DURATION_BOUNDS_US, Durations, Gauge, Stats};
 pub use timeline::{Ack, Append, AppendError, AppendPart, Appended, Partition, Timeline, Waiter, Wake};
 pub use units::{FileId, Lsn, Moment, TimelineId, TopicNumber, TopicPartition};
-pub use view::{Bounds, Fetched, Found, Read, View};
+pub use view::{Bounds, Fetched, Found, Piece, Read, Stored, View};
 
 /// Ends the process: it cannot go on and nothing that it would do could be trusted.
 pub(crate) fn fatal(why: &str) -> ! {

@@ -81,6 +81,10 @@ pub struct Stats {
     pub cache_hits: Counter,
     /// Reads that went to files.
     pub cache_misses: Counter,
+    /// Bytes of batches that were read from files and checked.
+    pub checked_bytes: Counter,
+    /// Bytes of batches that were given by where they lie in a file, since they were found sound before.
+    pub known_bytes: Counter,
     /// Log files sealed.
     pub sealed: Counter,
     /// Batches that a start found damaged: in the log, above the last checkpoint.

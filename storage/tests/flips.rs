@@ -174,7 +174,7 @@ fn read_partition(log: &Timeline, id: TopicPartition, records: &Records) -> Resu
         let fetched =
             view.read_now(&partition, &read).unwrap_or_else(|| wait(|done| view.read(&partition, read, done)))?;
         let before = next;
-        for batch in BatchIter::new(&fetched.pieces.concat()) {
+        for batch in BatchIter::new(&fetched.concat().expect("it is read")) {
             let batch = batch.expect("what is served checks");
             assert_eq!(batch.header().leader_epoch(), 0, "{id} at {next}: served with an epoch that never was");
             let each = |record: millpond_storage::batch::Record<'_>| {

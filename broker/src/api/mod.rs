@@ -73,7 +73,7 @@ pub use api_versions::ApiVersions;
 pub use context::{Connection, Context, Software};
 pub use fetch::session::FetchSessions;
 use reply::Heading;
-pub use reply::{Answer, Frame, Outcome, Outgoing, Reply, Waiting};
+pub use reply::{Answer, Frame, Outcome, Outgoing, Piece, Reply, Waiting};
 use schema::{Malformed, Schema};
 
 use crate::metrics::{ApiMetrics, Metrics, Stage};

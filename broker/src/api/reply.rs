@@ -1,7 +1,7 @@
 //! Answers: what handlers return, and what the server writes.
 //!
 //! A handler returns an [`Answer`] of its own response type; the table's adapter makes it a [`Reply`], which is bytes, or
-//! will be. The bytes are in segments, so that record batches go to the socket from where they are:
+//! will be. The bytes are in pieces, so that record batches go to the socket from where they are, in memory or in a file:
 //!
 //! ```text
 //! size i32 │ correlation id i32 │ tagged fields, if the response header is flexible (none: one zero byte) │ body
@@ -13,6 +13,7 @@ use std::pin::Pin;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::Encodable;
+pub use millpond_storage::Piece;
 use tracing::error;
 
 /// A future that only waits: for durability, data or members. It is dropped with the connection, at any await.
@@ -32,7 +33,7 @@ pub enum Outcome<R> {
     /// With a response that the codec encodes.
     Message(R),
     /// With the body of a response, encoded by the handler in the request's version.
-    Encoded(Vec<Bytes>),
+    Encoded(Vec<Piece>),
     /// Without an answer: a Produce with `acks=0` that went well.
     Silent,
     /// With the end of the connection, after the answers before it have been written. The text is logged.
@@ -91,7 +92,7 @@ pub struct Frame {
     /// The head, with the whole body if the codec encoded it.
     pub head: Bytes,
     /// The rest, in order.
-    pub body: Vec<Bytes>,
+    pub body: Vec<Piece>,
     len: usize,
 }
 
@@ -123,7 +124,7 @@ impl Heading {
     fn outgoing<R: Encodable>(self, outcome: Outcome<R>) -> Outgoing {
         match outcome {
             Outcome::Message(response) => self.encoded(&response),
-            Outcome::Encoded(body) => self.segments(body),
+            Outcome::Encoded(body) => self.pieces(body),
             Outcome::Silent => Outgoing::Silent,
             Outcome::Close(reason) => Outgoing::Close(reason),
         }
@@ -139,8 +140,8 @@ impl Heading {
         frame.map_or_else(|why| self.failed(&why), Outgoing::Frame)
     }
 
-    fn segments(self, body: Vec<Bytes>) -> Outgoing {
-        let size = body.iter().map(Bytes::len).sum();
+    fn pieces(self, body: Vec<Piece>) -> Outgoing {
+        let size = body.iter().map(Piece::len).sum();
         match self.head(size, 0) {
             Some(head) => Outgoing::Frame(Frame { len: head.len() + size, head: head.freeze(), body }),
             None => self.failed(&too_large()),

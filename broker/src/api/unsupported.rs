@@ -35,7 +35,7 @@ pub(super) fn undecoded(row: &Row, heading: Heading, mut body: Bytes) -> Result<
     let answer = if acks == 0 {
         Answer::close("Produce with acks=0 in a version that is not taken")
     } else {
-        Answer::Now(Outcome::Encoded(vec![produce_response(&mut body, heading.version).map_err(short)?]))
+        Answer::Now(Outcome::Encoded(vec![produce_response(&mut body, heading.version).map_err(short)?.into()]))
     };
     Ok(heading.reply::<ProduceResponse>(answer))
 }

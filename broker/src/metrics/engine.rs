@@ -14,6 +14,12 @@ pub fn engine_samples(stats: &Stats) -> Vec<Sample> {
         syncs(stats),
         Sample::counter("tail_cache_hits", "Reads answered from the tail cache", stats.cache_hits.get()),
         Sample::counter("tail_cache_misses", "Reads that went to files", stats.cache_misses.get()),
+        Sample::counter("read_checked_bytes", "Bytes of batches read and checked", stats.checked_bytes.get()),
+        Sample::counter(
+            "read_known_bytes",
+            "Bytes of batches sent unread, found sound before",
+            stats.known_bytes.get(),
+        ),
         Sample::counter("log_files_sealed", "Log files sealed", stats.sealed.get()),
         Sample::counter("lost_batches", "Batches that a start found damaged in a log", stats.lost_batches.get()),
         Sample::counter("damaged_reads", "Reads refused because of a damaged batch", stats.damaged_reads.get()),

@@ -1,24 +1,25 @@
 //! Answers to a socket, in the order of their requests. Only the oldest reply is awaited; those that are known when it is
-//! leave together, in one vectored write.
+//! leave together, in one vectored write; what lies in files goes from the kernel's cache, by `sendfile`.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
-use tokio::io::AsyncWrite;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
 
 use super::lane::{Lane, Queued};
-use crate::api::{Frame, Outgoing, Reply};
+use crate::api::{Frame, Outgoing, Piece, Reply};
 use crate::metrics::{ApiMetrics, Stage};
 
-/// Segments handed to one call. More would need a larger array for little gain.
-const SEGMENTS_MAX: usize = 64;
+/// Pieces handed to one call. More would need a larger array for little gain.
+const PIECES_MAX: usize = 64;
 /// A batch is written when it has so many bytes, even if more answers are known.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -42,15 +43,15 @@ pub(super) struct Answers<'a> {
     lane: &'a Lane<'a>,
     /// By place in the table.
     metrics: &'a [Arc<ApiMetrics>],
-    segments: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     bytes: usize,
-    /// What is in the segments: place, length and when each became known.
+    /// What is in the pieces: place, length and when each became known.
     frames: Vec<(usize, usize, Instant)>,
 }
 
 impl<'a> Answers<'a> {
     pub(super) fn new(socket: WriteHalf<'a>, lane: &'a Lane<'a>, metrics: &'a [Arc<ApiMetrics>]) -> Self {
-        Self { socket, lane, metrics, segments: VecDeque::new(), bytes: 0, frames: Vec::new() }
+        Self { socket, lane, metrics, pieces: VecDeque::new(), bytes: 0, frames: Vec::new() }
     }
 
     /// Writes answers until there are no more.
@@ -72,7 +73,7 @@ impl<'a> Answers<'a> {
                     return Ok(Finished::Close(reason));
                 }
             }
-            if self.bytes >= BATCH_BYTES || self.segments.len() >= SEGMENTS_MAX {
+            if self.bytes >= BATCH_BYTES || self.pieces.len() >= PIECES_MAX {
                 self.flush().await?;
             }
         }
@@ -112,22 +113,22 @@ impl<'a> Answers<'a> {
     fn add(&mut self, frame: Frame, place: usize, known: Instant) {
         self.frames.push((place, frame.len(), known));
         self.bytes += frame.len();
-        self.segments.push_back(frame.head);
-        self.segments.extend(frame.body.into_iter().filter(|segment| !segment.is_empty()));
+        self.pieces.push_back(frame.head.into());
+        self.pieces.extend(frame.body.into_iter().filter(|piece| !piece.is_empty()));
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        if self.segments.is_empty() {
+        if self.pieces.is_empty() {
             return Ok(());
         }
         self.lane.writing();
-        while !self.segments.is_empty() {
-            let written = poll_fn(|cx| poll_write(&mut self.socket, &self.segments, cx)).await?;
+        while !self.pieces.is_empty() {
+            let written = poll_fn(|cx| poll_send(self.socket.as_ref(), &self.pieces, cx)).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.take(written);
-            self.lane.sent(written, self.segments.is_empty());
+            self.lane.sent(written, self.pieces.is_empty());
         }
         self.bytes = 0;
         let now = Instant::now();
@@ -140,24 +141,43 @@ impl<'a> Answers<'a> {
 
     /// Drops what the socket took.
     fn take(&mut self, mut written: usize) {
-        while let Some(first) = self.segments.front_mut() {
+        while let Some(first) = self.pieces.front_mut() {
             if written < first.len() {
                 first.advance(written);
                 return;
             }
             written -= first.len();
-            self.segments.pop_front();
+            self.pieces.pop_front();
         }
     }
 }
 
-/// Hands the first segments to the socket. (A function of its own, so that a connection that waits does not hold the
-/// array.)
-fn poll_write(socket: &mut WriteHalf<'_>, segments: &VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let mut slices = [IoSlice::new(&[]); SEGMENTS_MAX];
-    for (slice, segment) in slices.iter_mut().zip(segments) {
-        *slice = IoSlice::new(segment);
+/// Hands the first pieces to the socket.
+fn poll_send(socket: &TcpStream, pieces: &VecDeque<Piece>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(cx))?;
+        match socket.try_io(Interest::WRITABLE, || send(socket, pieces)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            sent => return Poll::Ready(sent),
+        }
     }
-    let count = segments.len().min(SEGMENTS_MAX);
-    Pin::new(socket).poll_write_vectored(cx, &slices[..count])
+}
+
+/// Hands over the first piece, if it lies in a file, or else those before the first that does: then the kernel knows that more follows.
+fn send(socket: &TcpStream, pieces: &VecDeque<Piece>) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+    let mut count = 0;
+    let mut flags = SendFlags::NOSIGNAL;
+    for (slice, piece) in slices.iter_mut().zip(pieces) {
+        match piece {
+            Piece::Bytes(bytes) => *slice = IoSlice::new(bytes),
+            Piece::Stored(stored) if count == 0 => return stored.send(socket.as_fd()),
+            Piece::Stored(_) => {
+                flags |= SendFlags::MORE;
+                break;
+            }
+        }
+        count += 1;
+    }
+    Ok(sendmsg(socket, &slices[..count], &mut SendAncillaryBuffer::default(), flags)?)
 }

@@ -63,6 +63,37 @@ fn records_come_in_every_version() {
 }
 
 #[test]
+fn long_batches_come_from_files_as_they_were_sent() {
+    let server = Server::builder().set("log.tail_cache_bytes", "0").start();
+    let (mut wire, _) = with_topic(&server, 2);
+    // More in an answer than a socket takes at once, in batches short and long.
+    let values = |partition: i32| {
+        let value = move |n: i32| format!("{partition}-{n}-").repeat(if n % 3 == 2 { 1 } else { 30_000 });
+        (0..40).map(value)
+    };
+    for partition in 0..2 {
+        values(partition).for_each(|value| append(&mut wire, partition, &value));
+    }
+    // The first time they are checked on the way, the second time they are known.
+    for _ in 0..2 {
+        let mut request = fetch(&[("trades", 0, 0), ("trades", 1, 0)]);
+        request.max_bytes = i32::MAX;
+        for partition in &mut request.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            partition.partition_max_bytes = i32::MAX;
+        }
+        let response = wire.call(FETCH, &request);
+        let parts: Vec<_> = response.responses.iter().flat_map(|topic| &topic.partitions).collect();
+        assert_eq!(parts.len(), 2);
+        for (partition, part) in (0..).zip(parts) {
+            let batches = batch::decode_all(part.records.as_ref().map_or(&[][..], |bytes| bytes));
+            assert!(batches.iter().map(|batch| batch.base_offset).eq(0..40), "partition {partition}");
+            let read = batches.iter().map(|batch| batch.records[0].value.clone());
+            assert!(read.eq(values(partition).map(|value| Some(value.into()))), "partition {partition}");
+        }
+    }
+}
+
+#[test]
 fn errors_are_those_of_kafka() {
     let server = Server::start();
     let (mut wire, _) = with_topic(&server, 1);

@@ -17,7 +17,8 @@ pub mod sim;
 mod tests;
 
 use std::fmt::Debug;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,6 +140,24 @@ pub trait File: Send + Sync + Debug {
         }
         let path = self.path().display();
         Err(Error::Corrupt(format!("{path} ends within the {len} bytes at {position}")))
+    }
+
+    /// Fills a buffer from a position on, or as much of it as there is before the end of the file: how much.
+    fn read_into(&self, position: u64, buffer: &mut [u8]) -> Result<usize> {
+        let bytes = self.read_at(position, buffer.len())?;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+
+    /// Whether a range is in memory, as far as can be told cheaply, so that sending it waits for no disk.
+    fn is_cached(&self, _position: u64, _len: usize) -> bool {
+        true
+    }
+
+    /// Hands bytes at a position to another descriptor, such as a socket: how many of `len` it took, 0 at the end of the file.
+    fn send(&self, position: u64, len: usize, to: BorrowedFd<'_>) -> io::Result<usize> {
+        let bytes = self.read_at(position, len).map_err(io::Error::other)?;
+        Ok(rustix::io::write(to, &bytes)?)
     }
 
     /// Makes the bytes durable, and the length as far as they need it.

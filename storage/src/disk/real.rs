@@ -3,7 +3,8 @@
 //! Interrupted calls are made again and short writes continued here, so that nobody above knows of them.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::fs::FallocateFlags;
-use rustix::io::retry_on_intr;
+use rustix::io::{ReadWriteFlags, retry_on_intr};
 
 use super::{Disk, Entry, File, Lock, Metadata, Space};
 use crate::error::{Error, Result};
@@ -21,6 +22,9 @@ const SLICES_MAX: usize = 1024;
 
 /// Above this, a read asks for the file's length first, so that no damaged length makes a large buffer.
 const READ_UNCHECKED_BYTES_MAX: usize = 1024 * 1024;
+
+/// How far apart the bytes are by which a range is taken to be in memory.
+const PROBE_BYTES: usize = 256 * 1024;
 
 /// A directory of this machine.
 #[derive(Debug)]
@@ -246,6 +250,35 @@ impl File for RealFile {
         }
         bytes.truncate(len); // the allocator may have given, and the kernel filled, more than was asked for
         Ok(bytes.into())
+    }
+
+    fn read_into(&self, position: u64, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let at = position + filled as u64;
+            match retry_on_intr(|| rustix::io::pread(&self.file, &mut buffer[filled..], at)) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(e) => return Err(self.fail(&e.into())),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Asks for a byte every so often, and for the last one: what is evicted goes by larger stretches.
+    fn is_cached(&self, position: u64, len: usize) -> bool {
+        let Some(last) = len.checked_sub(1) else { return true };
+        (0..last).step_by(PROBE_BYTES).chain([last]).all(|at| {
+            let mut byte = [0];
+            let slices = &mut [IoSliceMut::new(&mut byte)];
+            let read = rustix::io::preadv2(&self.file, slices, position + at as u64, ReadWriteFlags::NOWAIT);
+            read.is_ok_and(|read| read == 1)
+        })
+    }
+
+    fn send(&self, position: u64, len: usize, to: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut at = position;
+        Ok(rustix::fs::sendfile(to, &self.file, Some(&mut at), len)?)
     }
 
     fn sync_data(&self) -> Result<()> {

@@ -12,6 +12,7 @@ pub(crate) mod segment_file;
 mod sort;
 pub(crate) mod stretch;
 mod throttle;
+mod verified;
 
 pub(crate) use collect::collect;
 pub(crate) use files::Files;
@@ -19,3 +20,4 @@ pub(crate) use index::NO_TIME;
 pub(crate) use need::Shares;
 pub(crate) use seal::{load, seal};
 pub(crate) use stretch::{SealedFile, Stretch};
+pub(crate) use verified::Verified;

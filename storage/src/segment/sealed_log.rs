@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::files::About;
 use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch, StretchRecord};
 use super::stretch::SealedFile;
+use super::verified::Verified;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
 use crate::frame::{FileHeader, FileKind, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner};
@@ -38,6 +39,7 @@ pub(crate) struct SealedLog {
     about: About,
     /// The entries that were asked for last: a consumer asks again and again.
     recent: Mutex<Option<(TopicPartition, Arc<[Entry]>)>>,
+    verified: Arc<Verified>,
 }
 
 impl SealedLog {
@@ -64,7 +66,7 @@ impl SealedLog {
             last_time: groups.last().map_or(0, |group| group.time),
             stretches: index.stretches.clone(),
         };
-        Ok(Arc::new(Self { named, file, index_file, index, about, recent: Mutex::new(None) }))
+        Ok(Arc::new(Self { named, file, index_file, index, about, recent: Mutex::new(None), verified: Arc::default() }))
     }
 }
 
@@ -98,6 +100,10 @@ impl SealedFile for SealedLog {
 
     fn file(&self) -> Arc<dyn File> {
         Arc::clone(&self.file)
+    }
+
+    fn verified(&self) -> &Arc<Verified> {
+        &self.verified
     }
 
     fn frame(&self, _stretch: &StretchRecord, _nth: usize, record: &EntryRecord) -> Result<(Bytes, Bytes)> {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::files::About;
 use super::index::{self, EntryRecord, GroupRecord, Index, NO_TIME, NewStretch, StretchRecord};
 use super::stretch::SealedFile;
+use super::verified::Verified;
 use crate::batch::Batch;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
@@ -33,6 +34,7 @@ pub(crate) struct Segment {
     column: u64,
     /// The entries that were asked for last.
     recent: Mutex<Option<(TopicPartition, Arc<[Entry]>)>>,
+    verified: Arc<Verified>,
 }
 
 /// Where the index is.
@@ -82,7 +84,15 @@ impl Segment {
                 .map_or(header.created_ms, |group| group.time),
             stretches,
         };
-        Ok(Arc::new(Self { salt: of.1, file, about, found, column, recent: Mutex::new(None) }))
+        Ok(Arc::new(Self {
+            salt: of.1,
+            file,
+            about,
+            found,
+            column,
+            recent: Mutex::new(None),
+            verified: Arc::default(),
+        }))
     }
 
     fn stretch(&self, partition: TopicPartition) -> Option<&StretchRecord> {
@@ -136,6 +146,10 @@ impl SealedFile for Segment {
 
     fn file(&self) -> Arc<dyn File> {
         Arc::clone(&self.file)
+    }
+
+    fn verified(&self) -> &Arc<Verified> {
+        &self.verified
     }
 
     fn frame(&self, stretch: &StretchRecord, nth: usize, record: &EntryRecord) -> Result<(Bytes, Bytes)> {

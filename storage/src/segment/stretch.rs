@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::files::About;
 use super::index::{EntryRecord, GroupRecord, StretchRecord};
+use super::verified::Verified;
 use crate::disk::File;
 use crate::error::Result;
 use crate::manifest::FileRef;
@@ -70,6 +71,9 @@ pub(crate) trait SealedFile: Send + Sync + Debug {
     /// Its handle.
     fn file(&self) -> Arc<dyn File>;
 
+    /// Which of its batches were found sound.
+    fn verified(&self) -> &Arc<Verified>;
+
     /// The frame header and the batch of the nth entry of a stretch, unchecked.
     fn frame(&self, stretch: &StretchRecord, nth: usize, record: &EntryRecord) -> Result<(Bytes, Bytes)>;
 
@@ -116,6 +120,11 @@ impl Stretch {
     /// The file's handle.
     pub(crate) fn file(&self) -> Arc<dyn File> {
         self.sealed.file()
+    }
+
+    /// Which batches of the file were found sound.
+    pub(crate) fn verified(&self) -> Arc<Verified> {
+        Arc::clone(self.sealed.verified())
     }
 
     /// Where its batches lie.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::partition::{Partition, lock};
 use crate::disk::File;
+use crate::segment::Verified;
 use crate::units::Lsn;
 
 /// Where a group begins, and when it was written.
@@ -28,6 +29,8 @@ pub struct LogFile {
     bytes: AtomicU64,
     groups: Mutex<Vec<GroupMark>>,
     touched: Mutex<Vec<Arc<Partition>>>,
+    /// Which of its batches were found sound when they were read.
+    pub(crate) verified: Arc<Verified>,
 }
 
 impl fmt::Debug for LogFile {
@@ -40,7 +43,8 @@ impl LogFile {
     /// A file that holds `bytes`, header included.
     pub fn new(first_lsn: Lsn, file: Arc<dyn File>, bytes: u64) -> Arc<Self> {
         let bytes = AtomicU64::new(bytes);
-        Arc::new(Self { first_lsn, file, bytes, groups: Mutex::default(), touched: Mutex::default() })
+        let (groups, touched, verified) = Default::default();
+        Arc::new(Self { first_lsn, file, bytes, groups, touched, verified })
     }
 
     /// Bytes written, header included.

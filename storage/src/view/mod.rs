@@ -3,13 +3,13 @@
 //! A view never changes: the same question has the same answer, whatever is sealed, sorted, retained or collected meanwhile. (The live view is the
 //! view at the newest visible LSN, taken anew at each question.)
 
+mod piece;
 mod read;
 mod time;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+pub use piece::{Fetched, Piece, Stored};
 pub use time::Found;
 
 use crate::error::{Error, Result};
@@ -44,15 +44,6 @@ pub struct Read {
     pub max_bytes: usize,
     /// Whether the first batch is returned even if it is larger.
     pub at_least_one: bool,
-}
-
-/// Whole batches in the order of their offsets.
-#[derive(Clone, Default, Debug)]
-pub struct Fetched {
-    /// Their bytes, back to back; a batch may be in two pieces.
-    pub pieces: Vec<Bytes>,
-    /// Bytes in all.
-    pub bytes: usize,
 }
 
 impl Timeline {

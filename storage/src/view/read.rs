@@ -1,23 +1,38 @@
 //! Batches by offset: from the tail cache, else from files.
 //!
-//! What comes from a file is checked (length, offset, epoch, CRC) before it is returned: rot is not served. Between a view's log start and high watermark
-//! every offset is in some file, so that a hole (a file that could not be opened) is damage, too, and never passed over. A read that begins at a damaged
-//! batch is told of it and of where to go on; one that begins before it ends before it.
+//! What comes from a file is checked (length, offset, epoch, CRC): rot is not served. It is checked in a buffer that this thread keeps, and given by where
+//! it lies in the file, so that it is sent without being copied. What was found sound since the file was opened and is still in the kernel's cache is not
+//! read again; what has to come from the disk is always checked. Short pieces are copied, which costs less than a system call each.
+//!
+//! Between a view's log start and high watermark every offset is in some file, so that a hole (a file that could not be opened) is damage, too, and never
+//! passed over. A read that begins at a damaged batch is told of it and of where to go on; one that begins before it ends before it.
 
+use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Bounds, Fetched, Read, View};
+use super::{Bounds, Fetched, Piece, Read, Stored, View};
 use crate::batch::Batch;
 use crate::disk::File;
 use crate::error::{Error, Result};
+use crate::segment::Verified;
 use crate::timeline::{Entry, EpochStart, Partition, Pieces};
 
 /// Frames no further apart than this are read in one go.
 const GAP_BYTES_MAX: u64 = 16 << 10;
-/// The most that one `pread` takes.
-const WINDOW_BYTES_MAX: u64 = 1 << 20;
+/// The most that one `pread` takes, but for a single batch that is longer: what is hashed next is still in the core's own cache.
+const WINDOW_BYTES_MAX: u64 = 256 << 10;
+/// A longer buffer is not kept.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+/// Shorter pieces are copied.
+const STORED_BYTES_MIN: usize = 16 << 10;
+
+thread_local! {
+    /// What is checked, one window after the other.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What is still wanted, and what there is already.
 pub(crate) struct Wanted {
@@ -30,13 +45,22 @@ pub(crate) struct Wanted {
     /// Of the partition, for batches that come from files.
     epochs: Vec<EpochStart>,
     pub(crate) fetched: Fetched,
+    /// How much of it was found sound before.
+    known: usize,
+    /// Where what was taken of the present window lies in it, neighbours as one: not yet among the pieces, but counted.
+    runs: Vec<Range<usize>>,
 }
 
 impl Wanted {
     pub(crate) fn new(read: &Read, bounds: Bounds) -> Self {
         let Read { from, max_bytes, at_least_one, .. } = *read;
-        let (limit, epochs) = (bounds.high_watermark, Vec::new());
-        Self { from, limit, max_bytes, at_least_one, epochs, fetched: Fetched::default() }
+        let (limit, epochs, runs) = (bounds.high_watermark, Vec::new(), Vec::new());
+        Self { from, limit, max_bytes, at_least_one, epochs, fetched: Fetched::default(), known: 0, runs }
+    }
+
+    /// How many bytes are still wanted; with the first batch it may be more.
+    fn left(&self) -> usize {
+        self.max_bytes.saturating_sub(self.fetched.bytes)
     }
 
     /// Whether a batch of so many bytes is still to be taken.
@@ -53,9 +77,37 @@ impl Wanted {
     pub(crate) fn take(&mut self, pieces: impl IntoIterator<Item = Bytes>, end_offset: i64) {
         for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
             self.fetched.bytes += piece.len();
-            self.fetched.pieces.push(piece);
+            self.fetched.pieces.push(piece.into());
         }
         self.from = end_offset;
+    }
+
+    /// Takes a batch that lies in the present window.
+    fn take_of_window(&mut self, at: Range<usize>, end_offset: i64) {
+        self.fetched.bytes += at.len();
+        match self.runs.last_mut() {
+            Some(run) if run.end == at.start => run.end = at.end,
+            _ => self.runs.push(at),
+        }
+        self.from = end_offset;
+    }
+
+    /// Makes pieces of what was taken of a window, which begins at a position of its file.
+    fn close_window(&mut self, file: &Arc<dyn File>, position: u64, window: &[u8]) {
+        for run in std::mem::take(&mut self.runs) {
+            if run.len() >= STORED_BYTES_MIN {
+                self.push_stored(file, position + run.start as u64, run.len());
+            } else {
+                self.fetched.pieces.push(Bytes::copy_from_slice(&window[run]).into());
+            }
+        }
+    }
+
+    fn push_stored(&mut self, file: &Arc<dyn File>, position: u64, len: usize) {
+        match self.fetched.pieces.last_mut() {
+            Some(Piece::Stored(before)) if before.is_continued_by(file, position) => before.len += len,
+            _ => self.fetched.pieces.push(Piece::Stored(Stored { file: Arc::clone(file), position, len })),
+        }
     }
 
     /// The next offsets, up to `end_offset`, are nowhere.
@@ -67,8 +119,9 @@ impl Wanted {
         }
     }
 
-    /// Takes the batches of an entry's block that came from a file, as far as they are wanted and what they should be; `false` when enough is taken.
-    pub(crate) fn take_block(&mut self, entry: &Entry, block: &Bytes) -> Result<bool> {
+    /// Takes the batches of an entry's block, which begins at `start` of the present window, as far as they are wanted and what they should be; `false`
+    /// when enough is taken.
+    fn take_block(&mut self, entry: &Entry, start: usize, block: &[u8]) -> Result<bool> {
         let (mut at, mut base_offset) = (0, entry.base_offset);
         while at < block.len() {
             let batch = check_placed(&block[at..], base_offset)?;
@@ -87,7 +140,7 @@ impl Wanted {
                 if !self.wants(header.base_offset(), header.size_in_bytes()) {
                     return Ok(false);
                 }
-                self.take([block.slice(at..next)], header.next_offset());
+                self.take_of_window(start + at..start + next, header.next_offset());
             }
             at = next;
         }
@@ -160,7 +213,7 @@ impl View {
             let before = wanted.from;
             let (holder, limit) = partition.holder(before);
             wanted.limit = bounds.high_watermark.min(limit);
-            let read = match Source::at(holder, before) {
+            let read = match Source::at(holder, before, wanted.left()) {
                 Ok(Some(source)) => source.read(&mut wanted),
                 Ok(None) => Err(wanted.hole(wanted.limit)),
                 Err(error) => Err(error),
@@ -179,16 +232,20 @@ impl View {
                 break;
             }
         }
+        let stats = &self.timeline.0.shared.stats;
+        stats.known_bytes.add(wanted.known as u64);
+        stats.checked_bytes.add((wanted.fetched.bytes - wanted.known) as u64);
         Ok(wanted.fetched)
     }
 }
 
 /// Part of a partition in one file.
 pub(crate) struct Source {
-    pub(crate) file: Arc<dyn File>,
-    pub(crate) entries: Entries,
+    file: Arc<dyn File>,
+    verified: Arc<Verified>,
+    entries: Entries,
     /// The offset behind the last entry.
-    pub(crate) end: i64,
+    end: i64,
 }
 
 /// Entries of a tail chunk (copied, from the wanted one on) or of a sealed file (shared).
@@ -211,63 +268,135 @@ const ENTRIES_MAX: usize = 4096;
 
 impl Source {
     /// The file that holds `offset`, or else the next one that holds a later offset.
-    pub(crate) fn at(partition: &Partition, offset: i64) -> Result<Option<Self>> {
+    /// (Of a file that is not sealed, entries for about `bytes`.)
+    fn at(partition: &Partition, offset: i64, bytes: usize) -> Result<Option<Self>> {
         let stretch = {
             let pieces = partition.pieces();
             let sealed = pieces.sealed.partition_point(|stretch| stretch.end_offset <= offset);
-            let Some(stretch) = pieces.sealed.get(sealed) else { return Ok(Self::in_tail(&pieces, offset)) };
+            let Some(stretch) = pieces.sealed.get(sealed) else { return Ok(Self::in_tail(&pieces, offset, bytes)) };
             stretch.clone()
         };
-        let (file, entries) = (stretch.file(), Entries::Shared(stretch.entries()?));
-        Ok(Some(Self { file, entries, end: stretch.end_offset }))
+        let (file, verified, entries) = (stretch.file(), stretch.verified(), Entries::Shared(stretch.entries()?));
+        Ok(Some(Self { file, verified, entries, end: stretch.end_offset }))
     }
 
-    fn in_tail(pieces: &Pieces, offset: i64) -> Option<Self> {
+    fn in_tail(pieces: &Pieces, offset: i64, bytes: usize) -> Option<Self> {
         let tail = pieces.tail.partition_point(|chunk| chunk.end_offset <= offset);
         let chunk = pieces.tail.get(tail)?;
         let first = first_holding(&chunk.entries, offset);
-        let entries = chunk.entries[first..].iter().take(ENTRIES_MAX).copied().collect();
-        let end = chunk.entries.get(first + ENTRIES_MAX).map_or(chunk.end_offset, |next| next.base_offset);
-        Some(Self { file: Arc::clone(&chunk.log.file), entries: Entries::Copied(entries), end })
+        let mut before = 0;
+        let near = chunk.entries[first..].iter().take(ENTRIES_MAX).take_while(|entry| {
+            let is_wanted = before <= bytes;
+            before += entry.bytes as usize;
+            is_wanted
+        });
+        let entries: Vec<Entry> = near.copied().collect();
+        let end = chunk.entries.get(first + entries.len()).map_or(chunk.end_offset, |next| next.base_offset);
+        let (file, verified) = (Arc::clone(&chunk.log.file), Arc::clone(&chunk.log.verified));
+        Some(Self { file, verified, entries: Entries::Copied(entries), end })
     }
 
-    fn read_window(&self, window: &[Entry]) -> Result<Bytes> {
-        let start = window.first().map_or(0, |first| u64::from(first.position));
-        let length = window.last().map_or(0, |last| end(last) - start);
-        self.file.read_exact_at(start, usize::try_from(length).unwrap_or(usize::MAX))
-    }
-
-    /// Takes what is wanted of this file: neighbours in one `pread`.
-    pub(crate) fn read(&self, wanted: &mut Wanted) -> Result<()> {
+    /// Takes what is wanted of this file.
+    fn read(&self, wanted: &mut Wanted) -> Result<()> {
         let entries = self.entries.as_slice();
-        let mut rest = &entries[first_holding(entries, wanted.from)..];
-        while let Some(first) = rest.first() {
+        let mut at = first_holding(entries, wanted.from);
+        while let Some(first) = entries.get(at) {
             if first.base_offset >= wanted.limit && wanted.fetched.bytes == 0 {
                 return Err(wanted.hole(wanted.limit));
             }
             if !wanted.wants(first.base_offset, 0) {
                 return Ok(());
             }
-            let (mut window, mut later) = rest.split_at(window(rest, wanted));
-            let mut read = self.read_window(window);
-            if read.is_err() && window.len() > 1 {
-                // The bad place (an end that is missing, a sector) may lie behind the first of them.
-                (window, later) = rest.split_at(1);
-                read = self.read_window(window);
-            }
-            let behind = rest.get(1).map_or(self.end, |next| next.base_offset);
-            let bytes = read.map_err(|error| damaged(first.base_offset, behind, error))?;
-            for (nth, entry) in window.iter().enumerate() {
-                let from = (entry.position - first.position) as usize;
-                let next = rest.get(nth + 1).map_or(self.end, |next| next.base_offset);
-                let taken = wanted.take_block(entry, &bytes.slice(from..from + entry.bytes as usize));
-                if !taken.map_err(|error| damaged(entry.base_offset, next, error))? {
-                    return Ok(());
-                }
-            }
-            rest = later;
+            let known = self.take_known(at, wanted);
+            at += if known > 0 { known } else { self.take_window(at, wanted)? };
         }
         Ok(())
+    }
+
+    /// Takes neighbours, from an entry on, that were found sound before and are in the kernel's cache: how many.
+    fn take_known(&self, at: usize, wanted: &mut Wanted) -> usize {
+        let rest = &self.entries.as_slice()[at..];
+        let Some(first) = rest.first().filter(|first| first.base_offset <= wanted.from) else { return 0 };
+        let start = u64::from(first.position);
+        let mut bytes = 0;
+        let known = rest.iter().take_while(|entry| {
+            let is_neighbour = start + bytes as u64 == u64::from(entry.position);
+            let with_it = bytes + entry.bytes as usize;
+            // The first batch may be more than is wanted, those behind it not.
+            let is_wanted = wanted.wants(entry.base_offset, with_it) && (bytes == 0 || with_it <= wanted.left());
+            let is_taken = is_neighbour && is_wanted && self.verified.has(entry);
+            bytes += if is_taken { entry.bytes as usize } else { 0 };
+            is_taken
+        });
+        let count = known.count();
+        if bytes < STORED_BYTES_MIN || !self.file.is_cached(start, bytes) {
+            return 0;
+        }
+        wanted.push_stored(&self.file, start, bytes);
+        wanted.fetched.bytes += bytes;
+        wanted.known += bytes;
+        wanted.from = self.end_of(at + count - 1);
+        count
+    }
+
+    /// Reads an entry and its neighbours in one `pread`, and takes what is sound and wanted: how many entries that was.
+    fn take_window(&self, at: usize, wanted: &mut Wanted) -> Result<usize> {
+        let rest = &self.entries.as_slice()[at..];
+        let mut window = &rest[..window(rest, wanted)];
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut read = self.read_window(window, scratch);
+            if read.is_err() && window.len() > 1 {
+                // The bad place (an end that is missing, a sector) may lie behind the first of them.
+                window = &window[..1];
+                read = self.read_window(window, scratch);
+            }
+            let base_offset = window.first().map_or(wanted.from, |first| first.base_offset);
+            let (start, length) = read.map_err(|error| damaged(base_offset, self.end_of(at), error))?;
+            let bytes = &scratch[..length];
+            let checked = self.check_window(at, window, bytes, wanted);
+            wanted.close_window(&self.file, start, bytes);
+            if scratch.len() > SCRATCH_BYTES_MAX {
+                *scratch = Vec::new();
+            }
+            checked
+        })
+    }
+
+    /// Fills the beginning of the buffer with entries of the file: from which position on, and how much.
+    fn read_window(&self, window: &[Entry], scratch: &mut Vec<u8>) -> Result<(u64, usize)> {
+        let start = window.first().map_or(0, |first| u64::from(first.position));
+        let length = window.last().map_or(0, |last| end(last) - start);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if scratch.len() < length {
+            scratch.resize(length, 0);
+        }
+        if self.file.read_into(start, &mut scratch[..length])? < length {
+            let path = self.file.path().display();
+            return Err(Error::Corrupt(format!("{path} ends within the {length} bytes at {start}")));
+        }
+        Ok((start, length))
+    }
+
+    fn check_window(&self, at: usize, window: &[Entry], bytes: &[u8], wanted: &mut Wanted) -> Result<usize> {
+        let start = window.first().map_or(0, |first| first.position);
+        for (nth, entry) in window.iter().enumerate() {
+            let from = (entry.position - start) as usize;
+            let taken = wanted.take_block(entry, from, &bytes[from..from + entry.bytes as usize]);
+            let next = self.end_of(at + nth);
+            if !taken.map_err(|error| damaged(entry.base_offset, next, error))? {
+                return Ok(self.entries.as_slice().len() - at);
+            }
+            // With nothing missing behind it, so that reads may go from one to the next by the entries alone.
+            if wanted.from == next {
+                self.verified.note(entry);
+            }
+        }
+        Ok(window.len())
+    }
+
+    /// The offset behind an entry, if nothing is missing there.
+    fn end_of(&self, at: usize) -> i64 {
+        self.entries.as_slice().get(at + 1).map_or(self.end, |next| next.base_offset)
     }
 }
 

@@ -44,7 +44,7 @@ fn check_partition(view: &View, id: TopicPartition, plain: &PlainPartition) {
         let read = Read { from, max_bytes: 20_000, at_least_one: true };
         let cached = view.read_now(&partition, &read);
         let fetched = cached.unwrap_or_else(|| wait(|done| view.read(&partition, read, done))).expect("it is read");
-        let bytes = fetched.pieces.concat();
+        let bytes = fetched.concat().expect("it is read");
         let before = from;
         for batch in BatchIter::new(&bytes) {
             let each = |record: millpond_storage::batch::Record<'_>| {

@@ -25,7 +25,7 @@ const RULES: Rules = Rules {
     plain_bytes_max: 1 << 20,
 };
 
-fn options(dir: &std::path::Path) -> Options {
+pub(crate) fn options(dir: &std::path::Path) -> Options {
     let disk = Arc::new(RealDisk::new(dir));
     Options { background: false, free_floor_bytes: 0, ballast_bytes: 0, ..Options::new(disk) }
 }
@@ -36,7 +36,7 @@ fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T 
     receiver.recv().expect("the engine answers")
 }
 
-fn create_topic(engine: &Engine, name: &str, partitions: u32) -> TopicNumber {
+pub(crate) fn create_topic(engine: &Engine, name: &str, partitions: u32) -> TopicNumber {
     let number = wait(|done| engine.system().transact(|txn| txn.take(Numbers::Topic, 1), done)).expect("durable");
     let number = TopicNumber(u32::try_from(number.expect("numbers are left")).expect("small"));
     let timeline = timeline(engine);
@@ -46,7 +46,7 @@ fn create_topic(engine: &Engine, name: &str, partitions: u32) -> TopicNumber {
     number
 }
 
-fn timeline(engine: &Engine) -> Timeline {
+pub(crate) fn timeline(engine: &Engine) -> Timeline {
     engine.volume(DEFAULT_VOLUME).expect("every engine has it").1
 }
 
@@ -62,13 +62,13 @@ fn part(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> AppendPart 
     AppendPart { partition: timeline.partition(id).expect("it exists"), batch, checked, stamp: false }
 }
 
-fn append(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> Appended {
+pub(crate) fn append(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> Appended {
     let append = Append { parts: vec![part(timeline, id, values)], ack: Ack::Visible };
     let mut results = wait(|done| timeline.append(append, done));
     results.pop().expect("one part").expect("appended")
 }
 
-fn read(timeline: &Timeline, id: TopicPartition, from: i64) -> Result<Fetched, Error> {
+pub(crate) fn read(timeline: &Timeline, id: TopicPartition, from: i64) -> Result<Fetched, Error> {
     let view = timeline.live();
     let partition = view.partition(id).expect("it exists");
     let read = Read { from, max_bytes: 1 << 20, at_least_one: true };
@@ -76,7 +76,7 @@ fn read(timeline: &Timeline, id: TopicPartition, from: i64) -> Result<Fetched, E
 }
 
 fn values(fetched: &Fetched) -> Vec<String> {
-    let bytes = fetched.pieces.concat();
+    let bytes = fetched.concat().expect("it is read");
     let mut values = Vec::new();
     for batch in millpond_storage::batch::BatchIter::new(&bytes) {
         let each = |record: millpond_storage::batch::Record<'_>| {

@@ -4,6 +4,7 @@ mod cuts;
 mod fail_points;
 mod front_door;
 mod random;
+mod reads;
 mod space;
 mod upkeep;
 mod world;

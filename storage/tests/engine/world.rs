@@ -370,7 +370,7 @@ pub(crate) fn is_trouble(error: &Error) -> bool {
 
 /// The records of what was fetched.
 pub(crate) fn records(fetched: &Fetched) -> Vec<(i64, String)> {
-    let bytes = fetched.pieces.concat();
+    let bytes = fetched.concat().expect("it is read");
     let mut records = Vec::new();
     for batch in BatchIter::new(&bytes) {
         let each = |record: Record<'_>| {

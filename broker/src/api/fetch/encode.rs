@@ -9,8 +9,9 @@
 //!
 //! A test holds it against the codec's decoder in every version.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
+use super::super::Piece;
 use super::super::error::ErrorCode;
 use super::gather::Gathered;
 use super::session::{Target, TopicRef};
@@ -24,13 +25,13 @@ const DIVERGING: u8 = 0;
 /// A body as it grows: finished pieces, and the one that is written to.
 pub(super) struct Body {
     version: i16,
-    pieces: Vec<Bytes>,
+    pieces: Vec<Piece>,
     open: BytesMut,
 }
 
 impl Body {
     /// The body of a response that failed as a whole. Below version 7 there is no field for that, and no way to get here.
-    pub(super) fn failed(version: i16, code: ErrorCode) -> Vec<Bytes> {
+    pub(super) fn failed(version: i16, code: ErrorCode) -> Vec<Piece> {
         let mut body = Self::head(version, code.code(), 0);
         body.topics(&[]);
         body.finish()
@@ -66,7 +67,7 @@ impl Body {
         }
     }
 
-    pub(super) fn finish(mut self) -> Vec<Bytes> {
+    pub(super) fn finish(mut self) -> Vec<Piece> {
         self.no_tags();
         self.cut();
         self.pieces
@@ -156,7 +157,7 @@ impl Body {
     /// What is written so far becomes a piece of its own.
     fn cut(&mut self) {
         if !self.open.is_empty() {
-            self.pieces.push(self.open.split().freeze());
+            self.pieces.push(self.open.split().freeze().into());
         }
     }
 }
@@ -165,8 +166,10 @@ impl Body {
 mod tests {
     use std::sync::Arc;
 
+    use bytes::Bytes;
     use kafka_protocol::messages::FetchResponse;
     use kafka_protocol::protocol::Decodable;
+    use millpond_storage::Fetched;
     use uuid::Uuid;
 
     use super::super::Marks;
@@ -174,7 +177,7 @@ mod tests {
 
     fn gathered(batches: &[&'static [u8]], diverging: Option<(i32, i64)>) -> Gathered {
         let bytes = batches.iter().map(|batch| batch.len()).sum();
-        let batches = batches.iter().map(|batch| Bytes::from_static(batch)).collect();
+        let batches = batches.iter().map(|batch| Bytes::from_static(batch).into()).collect();
         let marks = Marks { error: 3, high_watermark: 9, last_stable: 8, log_start: 7 };
         Gathered { marks, diverging, batches, bytes }
     }
@@ -199,7 +202,9 @@ mod tests {
             ];
             let mut body = Body::new(version, 42);
             body.topics(&answers);
-            let mut bytes = Bytes::from(body.finish().concat());
+            let pieces = body.finish();
+            let bytes = pieces.iter().map(Piece::len).sum();
+            let mut bytes = Fetched { pieces, bytes }.concat().expect("all in memory");
             let decoded = FetchResponse::decode(&mut bytes, version).expect("the codec reads it");
             assert!(bytes.is_empty(), "version {version} has bytes left");
             assert_eq!(decoded.session_id, if version >= 7 { 42 } else { 0 });

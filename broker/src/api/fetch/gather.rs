@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use millpond_storage::{Error as StorageError, Fetched, Partition, Read, Waiter, Wake};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::Context;
 use super::super::error::{self, ErrorCode};
+use super::super::{Context, Piece};
 use super::Marks;
 use super::session::Target;
 use crate::completion;
@@ -28,7 +27,7 @@ pub(super) struct Gathered {
     pub(super) marks: Marks,
     /// `(epoch, end offset)`: the consumer's history is another from there on.
     pub(super) diverging: Option<(i32, i64)>,
-    pub(super) batches: Vec<Bytes>,
+    pub(super) batches: Vec<Piece>,
     pub(super) bytes: usize,
 }
 

@@ -20,7 +20,7 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::time::Instant;
 
 use super::error::{self, ErrorCode};
-use super::{Answer, Api, Context, Outcome};
+use super::{Answer, Api, Context, Outcome, Piece};
 use encode::Body;
 use gather::{Gathered, Limits, gather};
 use session::{Opened, Session, Target};
@@ -48,7 +48,7 @@ impl Api for Fetch {
     }
 }
 
-async fn answer(ctx: &Context, version: i16, opened: Opened, limits: Limits) -> Vec<bytes::Bytes> {
+async fn answer(ctx: &Context, version: i16, opened: Opened, limits: Limits) -> Vec<Piece> {
     let Opened { session, targets, is_incremental } = opened;
     let gathered = gather(ctx, &targets, &limits).await;
     let mut body = Body::new(version, session.as_ref().map_or(0, |session| session.id));

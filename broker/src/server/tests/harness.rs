@@ -105,7 +105,7 @@ impl Api for FindCoordinator {
         let (name, size) = request.key.split_once(':').unwrap();
         event(format!("{name} entered"));
         let half = Bytes::from(vec![7; size.parse::<usize>().unwrap() / 2]);
-        Answer::Now(Outcome::Encoded(vec![half.clone(), Bytes::new(), half]))
+        Answer::Now(Outcome::Encoded(vec![half.clone().into(), Bytes::new().into(), half.into()]))
     }
 }
 
