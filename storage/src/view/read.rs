@@ -367,12 +367,19 @@ impl Source {
         let start = window.first().map_or(0, |first| u64::from(first.position));
         let length = window.last().map_or(0, |last| end(last) - start);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let ends_within = || {
+            let path = self.file.path().display();
+            Error::Corrupt(format!("{path} ends within the {length} bytes at {start}"))
+        };
         if scratch.len() < length {
+            // No damaged length makes a large buffer.
+            if length > SCRATCH_BYTES_MAX && self.file.len()?.saturating_sub(start) < length as u64 {
+                return Err(ends_within());
+            }
             scratch.resize(length, 0);
         }
         if self.file.read_into(start, &mut scratch[..length])? < length {
-            let path = self.file.path().display();
-            return Err(Error::Corrupt(format!("{path} ends within the {length} bytes at {start}")));
+            return Err(ends_within());
         }
         Ok((start, length))
     }
