@@ -32,6 +32,9 @@ impl Default for Policy {
     }
 }
 
+/// What the settings of a topic mean, in the state that it is part of.
+pub type PolicyOf = Arc<dyn Fn(&State, &Topic) -> Policy + Send + Sync>;
+
 /// How to open an engine.
 #[derive(Clone)]
 pub struct Options {
@@ -40,7 +43,7 @@ pub struct Options {
     /// Milliseconds since the Unix epoch.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// What a topic's settings mean, in the state of its volume. Called under that state's lock: it takes no lock.
-    pub policy: Arc<dyn Fn(&State, &Topic) -> Policy + Send + Sync>,
+    pub policy: PolicyOf,
     /// Called once when the engine cannot go on (a failed sync); the process is expected to end.
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
     /// Of volumes that do not say.

@@ -9,11 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use dashmap::DashMap;
 
 use super::partition::Partition;
-use crate::options::Policy;
+use crate::options::{Policy, PolicyOf};
 use crate::state::{Change, Fact, State, Topic};
 use crate::units::{Lsn, TopicNumber, TopicPartition};
-
-type PolicyOf = Arc<dyn Fn(&State, &Topic) -> Policy + Send + Sync>;
 
 /// State and partitions.
 pub(crate) struct Tables {
