@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::metrics::{Metrics, Sample, engine_samples};
 use crate::numbers::NumberBlocks;
 use crate::topics::{Topics, ids, policy};
+use crate::volumes::{Volumes, history_of};
 
 /// The exit code when the engine cannot go on (`EX_SOFTWARE`): what was acknowledged is there after the next start.
 const FATAL: i32 = 70;
@@ -42,6 +43,8 @@ pub struct Broker {
     pub disk: Arc<dyn Disk>,
     /// The topics in it.
     pub topics: Topics,
+    /// The volumes that these are in.
+    pub volumes: Volumes,
     /// The groups that consume them. Somebody has to [run](Groups::run) them.
     pub groups: Arc<Groups>,
     /// What consumers fetch again and again.
@@ -66,6 +69,7 @@ impl Broker {
         let groups = Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names);
         let (counted_topics, counted_groups) = (topics.clone(), Arc::clone(&groups));
         metrics.scrape_from(move || contents(&counted_topics, &counted_groups));
+        let volumes = Volumes::new(Arc::clone(&engine), Arc::clone(&config));
         Ok(Self {
             cluster_id: ids::text(&engine.cluster_id()),
             node_id: config.server.node_id,
@@ -73,6 +77,7 @@ impl Broker {
             metrics,
             groups,
             topics,
+            volumes,
             producer_ids: NumberBlocks::new(engine.system().clone(), Numbers::Producer, PRODUCER_IDS_BLOCK),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions_max),
             engine,
@@ -129,6 +134,7 @@ fn options(config: &Arc<Config>, disk: Arc<dyn Disk>, index_dir: Option<PathBuf>
         writer_threads: config.log.writer_threads,
         producer_expiration_ms: millis(config.producers.id_expiration),
         history_ms: millis(config.history.retention),
+        history_of: Arc::new(history_of),
         history_bytes: config.history.bytes_max.unwrap_or(u64::MAX),
         retention_check_ms: millis(config.topics.retention_check_interval),
         ballast_bytes: config.disk.ballast_bytes,

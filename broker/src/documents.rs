@@ -89,6 +89,14 @@ pub fn remove(txn: &mut Txn<'_>, collection: Collection, name: &str) {
     }
 }
 
+/// In the writer: removes the documents of a collection whose names begin so.
+pub fn remove_below(txn: &mut Txn<'_>, collection: Collection, prefix: &str) {
+    let is_below = |key: &DocumentKey| key.collection == collection as u8 && key.name.starts_with(prefix);
+    for document in txn.all::<Document>().into_iter().filter(|document| is_below(&document.key)) {
+        txn.delete::<Document>(document.key);
+    }
+}
+
 fn decode<T: DeserializeOwned>(Document { key, body }: &Document) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
         Error::Corrupt(format!("document {:?} of collection {} cannot be read: {error}", key.name, key.collection))

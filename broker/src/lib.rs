@@ -16,3 +16,4 @@ pub mod numbers;
 pub mod scope;
 pub mod server;
 pub mod topics;
+pub mod volumes;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::branches::durability_of;
 use crate::disk::{Disk, Lock};
 use crate::error::{Error, Result};
 use crate::maintenance;
@@ -149,6 +150,13 @@ impl Engine {
         let volume = self.system.state(|state| state.volume(name).cloned())?;
         let timeline = self.timeline(volume.timeline)?;
         Some((volume, timeline))
+    }
+
+    /// Has the current timeline of a volume do what the volume's fact says of durability.
+    pub fn renew_durability(&self, name: &str) {
+        if let Some((volume, timeline)) = self.volume(name) {
+            timeline.0.set_durability(durability_of(&self.shared, Some(&volume)));
+        }
     }
 
     /// The time in milliseconds, as the engine's clock has it.

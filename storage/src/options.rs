@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::disk::Disk;
-use crate::state::{Durability, State, Topic};
+use crate::state::{Durability, State, Topic, VolumeId};
 
 /// What a topic's settings mean to the engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +34,8 @@ impl Default for Policy {
 
 /// What the settings of a topic mean, in the state that it is part of.
 pub type PolicyOf = Arc<dyn Fn(&State, &Topic) -> Policy + Send + Sync>;
+/// The history of a volume, in milliseconds, as the state of `system` has it.
+pub type HistoryOf = Arc<dyn Fn(&State, VolumeId) -> Option<i64> + Send + Sync>;
 
 /// How to open an engine.
 #[derive(Clone)]
@@ -66,6 +68,8 @@ pub struct Options {
     pub plain_bytes_max: usize,
     /// How far back the past may be frozen, in milliseconds.
     pub history_ms: i64,
+    /// What `system` says of that for a volume, if anything. Called under that state's lock: it takes no lock.
+    pub history_of: HistoryOf,
     /// How many bytes that only the history needs are kept at most.
     pub history_bytes: u64,
     /// How often retention is looked at, in milliseconds.
@@ -98,6 +102,7 @@ impl Options {
             producer_expiration_ms: 24 * 3_600_000,
             plain_bytes_max: 128 << 20,
             history_ms: 3_600_000,
+            history_of: Arc::new(|_, _| None),
             history_bytes: 10 << 30,
             retention_check_ms: 300_000,
             ballast_bytes: 64 << 20,

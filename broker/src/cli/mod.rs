@@ -12,8 +12,10 @@ pub mod group;
 pub mod output;
 pub mod remote;
 pub mod serve;
+pub mod stream;
 pub mod tail;
 pub mod topic;
+pub mod volume;
 
 use std::process::ExitCode;
 
@@ -24,8 +26,10 @@ use demo::DemoArgs;
 use failure::Failure;
 use group::GroupArgs;
 use serve::ServeArgs;
+use stream::StreamArgs;
 use tail::TailArgs;
 use topic::TopicArgs;
+use volume::VolumeArgs;
 
 /// A streaming broker for Kafka clients, whose data lives in volumes
 ///
@@ -45,6 +49,10 @@ pub struct Cli {
 enum Command {
     /// Run the broker (the default)
     Serve(ServeArgs),
+    /// List, create, describe, change and delete volumes
+    Volume(VolumeArgs),
+    /// List, create, describe, change and delete the streams of volumes
+    Stream(StreamArgs),
     /// List, create, describe and delete topics
     Topic(TopicArgs),
     /// List and describe consumer groups
@@ -75,6 +83,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args),
+        Command::Volume(args) => block_on(args.run()),
+        Command::Stream(args) => block_on(args.run()),
         Command::Topic(args) => block_on(args.run()),
         Command::Group(args) => block_on(args.run()),
         Command::Demo(args) => demo::run(&args),

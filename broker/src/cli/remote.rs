@@ -51,6 +51,18 @@ impl Remote {
         self.send(request).await?.json().await.map_err(|error| self.not_a_broker(&error))
     }
 
+    /// Changes what lies at `path`.
+    pub async fn patch<T: DeserializeOwned>(&self, path: &[&str], change: &impl Serialize) -> Result<T, Failure> {
+        let request = self.request(Method::PATCH, path).json(change);
+        self.send(request).await?.json().await.map_err(|error| self.not_a_broker(&error))
+    }
+
+    /// Deletes what lies at `path`, whatever it holds if it is by force.
+    pub async fn delete_by_force(&self, path: &[&str], force: bool) -> Result<(), Failure> {
+        let request = self.request(Method::DELETE, path).query(&[("force", force)]);
+        self.send(request).await.map(|_| ())
+    }
+
     /// Deletes what lies at `path`.
     pub async fn delete(&self, path: &[&str]) -> Result<(), Failure> {
         self.send(self.request(Method::DELETE, path)).await.map(|_| ())

@@ -92,7 +92,8 @@ async fn delete(args: &RemoteArgs, name: &str) -> Result<String, Failure> {
     if args.json { json(&Deleted { deleted: name.to_owned() }) } else { Ok(format!("Deleted topic {name}.\n")) }
 }
 
-fn settings(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+/// The keys and values of `--config`.
+pub(super) fn settings(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let split = |text: &String| match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
         None => Err(Failure::new(format!("--config {text:?} is not KEY=VALUE, such as retention.ms=3600000"))),

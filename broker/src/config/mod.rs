@@ -10,6 +10,7 @@
 
 mod address;
 mod keys;
+mod lifetime;
 mod reference;
 mod sections;
 mod units;
@@ -23,6 +24,7 @@ use layers::{Environment, File, FileFormat, Value, ValueKind};
 
 pub use address::{Address, NotAnAddress};
 pub use keys::{ConfigType, Problem};
+pub use lifetime::{NotALifetime, parse_lifetime, show_lifetime};
 pub use sections::{
     DiskConfig, Durability, GroupsConfig, HistoryConfig, LogConfig, LogFormat, LoggingConfig, ProducersConfig,
     ServerConfig, TimestampType, TopicsConfig,

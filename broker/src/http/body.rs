@@ -1,8 +1,9 @@
-//! A request's body as JSON; what is wrong with it is a problem like any other.
+//! A request's body as JSON, and how its fields are read; what is wrong with it is a problem like any other.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 
@@ -18,4 +19,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| Problem::bad_request(format!("the body is not what is asked for: {error}")))
     }
+}
+
+/// A field that may be missing, null or given: none, `Some(None)` or `Some(Some(value))`.
+#[expect(clippy::option_option, reason = "a field that is null is not one that is missing")]
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }

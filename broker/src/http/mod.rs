@@ -10,8 +10,11 @@ mod health;
 mod listener;
 mod metrics;
 mod problem;
+mod refusal;
 mod state;
+pub mod streams;
 pub mod topics;
+pub mod volumes;
 
 use std::io;
 use std::time::Duration;
@@ -59,6 +62,13 @@ fn router(state: HttpState, guard: Guard) -> Router {
         .route("/v1/groups/{id}", get(groups::describe))
         .route("/v1/topics", get(topics::list).post(topics::create))
         .route("/v1/topics/{name}", get(topics::describe).delete(topics::delete))
+        .route("/v1/volumes", get(volumes::list).post(volumes::create))
+        .route("/v1/volumes/{volume}", get(volumes::describe).patch(volumes::alter).delete(volumes::delete))
+        .route("/v1/volumes/{volume}/streams", get(streams::list).post(streams::create))
+        .route(
+            "/v1/volumes/{volume}/streams/{stream}",
+            get(streams::describe).patch(streams::alter).delete(streams::delete),
+        )
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -8,22 +8,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use crate::{millpond, millpond_with, text};
-
-/// Runs a command against `server`; gives what it printed.
-fn run(server: &Server, arguments: &[&str]) -> String {
-    let output = millpond(&[arguments, &["--server", server.http()]].concat());
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    text(&output.stdout)
-}
-
-/// Runs a command that fails; gives its words.
-fn fail(server: &Server, arguments: &[&str]) -> String {
-    let output = millpond(&[arguments, &["--server", server.http()]].concat());
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
-    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
-    text(&output.stderr)
-}
+use crate::{fail, millpond_with, run};
 
 #[test]
 fn topics_are_created_listed_described_and_deleted() {

@@ -9,10 +9,11 @@ mod rot;
 mod start;
 mod state_index;
 mod vanished;
+mod volumes;
 
 use std::process::{Command, Output};
 
-use millpond_compat_tests::server::binary;
+use millpond_compat_tests::server::{Server, binary};
 
 /// Runs the program with these arguments until it ends.
 fn millpond(arguments: &[&str]) -> Output {
@@ -28,4 +29,19 @@ fn millpond_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it prints UTF-8")
+}
+
+/// Runs a command against `server`; gives what it printed.
+fn run(server: &Server, arguments: &[&str]) -> String {
+    let output = millpond(&[arguments, &["--server", server.http()]].concat());
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+/// Runs a command that fails; gives its words.
+fn fail(server: &Server, arguments: &[&str]) -> String {
+    let output = millpond(&[arguments, &["--server", server.http()]].concat());
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    text(&output.stderr)
 }

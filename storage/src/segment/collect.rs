@@ -161,10 +161,20 @@ fn is_spare(file: &File, need: &Need<'_>) -> bool {
 /// Raises the floor to the newest group that is older than the history that is kept.
 fn raise_floor(engine: &Engine, timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
-    let oldest = inner.shared.now().saturating_sub(inner.shared.options.history_ms);
+    let oldest = inner.shared.now().saturating_sub(history_ms(engine, timeline.id()));
     let sealed = inner.files.all().into_iter().filter(|file| file.last_time() <= oldest).map(|file| file.last());
     let wanted = inner.unsealed_group_at(oldest).or_else(|| sealed.max()).unwrap_or_default();
     raise_to(engine, timeline, wanted)
+}
+
+/// How far back the past of a timeline is kept, in milliseconds.
+fn history_ms(engine: &Engine, timeline: TimelineId) -> i64 {
+    let options = &engine.shared().options;
+    let own = engine.system().state(|state| {
+        let volume = state.volumes().find(|volume| volume.timeline == timeline)?;
+        (options.history_of)(state, volume.id)
+    });
+    own.unwrap_or(options.history_ms)
 }
 
 /// While the history alone needs more than it may, the floor rises: to the oldest end of a file from which on it fits, or to the end of the log.

@@ -1,0 +1,99 @@
+//! Volumes: what there is, how it is made, changed and deleted; the streams in them.
+//!
+//! [`Volumes`] is the door. What is said *about* a volume (its name, mount, durability, settings, snapshots, schedules) is decided
+//! by the writer of `system`, what is *in* one (its streams) by the writer of its own log. Nothing is kept in memory: every
+//! question is answered from the state that the facts add up to.
+//!
+//! - [`create`], [`alter`], [`delete`], [`describe`]: volumes.
+//! - [`streams`]: their streams, and the policy that topics inherit.
+//!
+//! A topic of volume `default` whose creation is under way while a volume of its first label is created may end up under a
+//! name that then leads to the volume; it is listed, and deleted by its id.
+
+mod alter;
+mod create;
+mod delete;
+mod describe;
+mod error;
+mod mount;
+pub mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use millpond_storage::state::{Txn, Volume};
+use millpond_storage::{Engine, Error, Timeline};
+
+pub use alter::VolumeChange;
+pub use create::NewVolume;
+pub use describe::{CloneOf, VolumeInfo, history_of};
+pub use error::VolumeError;
+
+use crate::completion;
+use crate::config::Config;
+use crate::topics::names::is_label;
+
+/// A result of something with volumes.
+pub type Result<T> = std::result::Result<T, VolumeError>;
+
+/// All volumes. Clones share them.
+#[derive(Clone)]
+pub struct Volumes {
+    engine: Arc<Engine>,
+    config: Arc<Config>,
+}
+
+impl Volumes {
+    /// The volumes of an engine.
+    pub fn new(engine: Arc<Engine>, config: Arc<Config>) -> Self {
+        Self { engine, config }
+    }
+
+    /// A volume and its log, by its name.
+    fn find(&self, name: &str) -> Result<(Volume, Timeline)> {
+        self.engine.volume(name).ok_or_else(|| VolumeError::UnknownVolume(name.to_owned()))
+    }
+
+    /// Has the writer of `system` decide.
+    async fn decide<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        decided(self.engine.system(), decide).await
+    }
+}
+
+/// Has the writer of a log decide.
+async fn decided<T: Send + 'static>(
+    timeline: &Timeline,
+    decide: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    submitted(|done| timeline.transact(decide, done)).await
+}
+
+/// What becomes of something that the engine was asked for, and that may refuse it.
+async fn submitted<T: Send + 'static>(
+    submit: impl FnOnce(Box<dyn FnOnce(std::result::Result<Result<T>, Error>) + Send>),
+) -> Result<T> {
+    let (done, outcome) = completion::pair();
+    submit(Box::new(done));
+    outcome.await.unwrap_or(Err(Error::Closed))?
+}
+
+/// In the writer of `system`: a volume as it is at the end of the log.
+fn current(txn: &Txn<'_>, name: &str) -> Result<Volume> {
+    txn.get::<Volume>(&name.into()).ok_or_else(|| VolumeError::UnknownVolume(name.to_owned()))
+}
+
+/// Checks the name of something new.
+fn check_name(name: &str, what: &'static str) -> Result<()> {
+    if is_label(name) { Ok(()) } else { Err(VolumeError::InvalidName(name.to_owned(), what)) }
+}
+
+impl fmt::Debug for Volumes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "volumes of {:?}", self.engine)
+    }
+}

@@ -1,0 +1,41 @@
+//! `volume`, `stream` and what is made of them, against a running broker, over restarts.
+
+use millpond_compat_tests::server::Server;
+use serde_json::Value;
+
+use crate::{fail, run};
+
+fn json(server: &Server, arguments: &[&str]) -> Value {
+    serde_json::from_str(&run(server, &[arguments, &["--json"]].concat())).expect("it prints JSON")
+}
+
+#[test]
+fn volumes_and_streams_are_made_changed_and_deleted_over_a_restart() {
+    let mut server = Server::start();
+    let created = run(&server, &["volume", "create", "trading", "--history", "2h", "--durability", "page-cache"]);
+    assert!(created.starts_with("Created volume trading at /trading."), "{created}");
+    let words = fail(&server, &["volume", "create", "trading"]);
+    assert_eq!(words, "millpond: There is a volume trading already.\n");
+    run(&server, &["stream", "create", "trading", "taq", "--ttl", "2d", "--partitions", "3"]);
+    run(&server, &["topic", "create", "trading.taq.trades"]);
+    let topic = json(&server, &["topic", "describe", "trading.taq.trades"]);
+    assert_eq!(topic["partitions"].as_array().unwrap().len(), 3);
+    let retention = topic["config"].as_array().unwrap().iter().find(|key| key["name"] == "retention.ms").unwrap();
+    assert_eq!((&retention["value"], &retention["own"]), (&"172800000".into(), &false.into()));
+
+    server.kill();
+    server.restart();
+    let volume = json(&server, &["volume", "describe", "trading"]);
+    assert_eq!((&volume["history_ms"], &volume["partitions"]), (&7_200_000.into(), &3.into()));
+    assert!(run(&server, &["volume", "list"]).contains("trading  /trading  page-cache"));
+    let described = run(&server, &["stream", "describe", "trading", "taq"]);
+    assert!(described.contains("  partitions = 3\n  retention.ms = 172800000\n"), "{described}");
+    run(&server, &["volume", "alter", "trading", "--durability", "default", "--mount", "/markets/trading"]);
+    assert_eq!(json(&server, &["topic", "describe", "/markets/trading/taq:trades"])["config"], topic["config"]);
+
+    assert!(fail(&server, &["stream", "delete", "trading", "taq"]).contains("--force"));
+    run(&server, &["stream", "delete", "trading", "taq", "--force"]);
+    assert_eq!(run(&server, &["volume", "delete", "trading"]), "Deleted volume trading.\n");
+    let words = fail(&server, &["volume", "describe", "trading"]);
+    assert!(words.contains("There is no volume \"trading\". `millpond volume list`"), "{words}");
+}
