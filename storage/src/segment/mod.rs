@@ -12,6 +12,7 @@ pub(crate) mod segment_file;
 mod sort;
 pub(crate) mod stretch;
 mod throttle;
+mod usage;
 mod verified;
 
 pub(crate) use collect::collect;
@@ -20,4 +21,5 @@ pub(crate) use index::NO_TIME;
 pub(crate) use need::Shares;
 pub(crate) use seal::{load, seal};
 pub(crate) use stretch::{SealedFile, Stretch};
+pub use usage::{PinnedBytes, TimelineBytes, Usage};
 pub(crate) use verified::Verified;

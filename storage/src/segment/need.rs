@@ -159,7 +159,7 @@ fn is_inherited(children: &[Child], partition: TopicPartition, end: i64, (from, 
 }
 
 /// The group from which on no view sees what lies below `end`; past the greatest if every view does.
-fn hidden_at(partition: &Partition, end: i64) -> Lsn {
+pub(super) fn hidden_at(partition: &Partition, end: i64) -> Lsn {
     let pieces = partition.pieces();
     let passed = pieces.log_starts.partition_point(|moved| moved.offset < end);
     let passed = pieces.log_starts.get(passed).map(|moved| moved.lsn);

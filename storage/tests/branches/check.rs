@@ -25,26 +25,30 @@ pub(crate) fn check_state(state: &State, plain: &PlainView) {
     assert_eq!(positions, plain.positions);
 }
 
-pub(crate) fn check_view(view: &View, plain: &PlainView) {
+/// Reads all of a view. Returns the bytes of its batches.
+pub(crate) fn check_view(view: &View, plain: &PlainView) -> u64 {
+    let mut bytes = 0;
     for topic in plain.topics.values() {
         for (index, partition) in topic.partitions.iter().enumerate() {
             let id = TopicPartition::new(TopicNumber(topic.number), u32::try_from(index).unwrap());
-            check_partition(view, id, partition);
+            bytes += check_partition(view, id, partition);
         }
     }
+    bytes
 }
 
-fn check_partition(view: &View, id: TopicPartition, plain: &PlainPartition) {
+fn check_partition(view: &View, id: TopicPartition, plain: &PlainPartition) -> u64 {
     let partition = view.partition(id).unwrap_or_else(|| panic!("{id} is not there at {}", view.lsn()));
     let bounds = view.bounds(&partition).expect("bounds");
     let end = i64::try_from(plain.values.len()).unwrap();
     assert_eq!((bounds.log_start, bounds.high_watermark), (plain.log_start, end), "{id} at {}", view.lsn());
-    let mut from = bounds.log_start;
+    let (mut from, mut read_bytes) = (bounds.log_start, 0);
     while from < end {
         let read = Read { from, max_bytes: 20_000, at_least_one: true };
         let cached = view.read_now(&partition, &read);
         let fetched = cached.unwrap_or_else(|| wait(|done| view.read(&partition, read, done))).expect("it is read");
         let bytes = fetched.concat().expect("it is read");
+        read_bytes += bytes.len() as u64;
         let before = from;
         for batch in BatchIter::new(&bytes) {
             let each = |record: millpond_storage::batch::Record<'_>| {
@@ -58,4 +62,5 @@ fn check_partition(view: &View, id: TopicPartition, plain: &PlainPartition) {
         }
         assert!(from > before, "{id} has nothing at {from} of {end} in the view at {}", view.lsn());
     }
+    read_bytes
 }

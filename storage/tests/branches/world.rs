@@ -13,7 +13,7 @@ use millpond_storage::state::{
 };
 use millpond_storage::{
     Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy, Stand, Timeline,
-    TimelineId, TopicNumber, TopicPartition,
+    TimelineId, TopicNumber, TopicPartition, Usage,
 };
 
 use crate::check::{check_state, check_view};
@@ -331,8 +331,11 @@ impl World {
 
     fn unpin(&mut self, id: PinId) {
         let engine = self.engine();
+        let before = self.usage();
         let unpinned = wait(|done| engine.unpin(id, |_, pin| pin.map(|_| ()).ok_or(()), done));
         unpinned.expect("durable").expect("it was there");
+        let dead = |usage: &Usage| usage.timelines.values().map(|of| of.dead).sum::<u64>();
+        assert_eq!(dead(&self.usage()), dead(&before) + before.pins[&id].owned, "what {id:?} owns is what it frees");
         self.snapshots.remove(&id);
     }
 
@@ -454,19 +457,29 @@ impl World {
 
     pub(crate) fn check_all(&self) {
         self.volumes.keys().for_each(|name| self.check_volume(name));
+        let usage = self.usage();
         for (id, snapshot) in &self.snapshots {
             let timeline = self.timeline(snapshot.timeline);
             let view = timeline.at(snapshot.lsn).unwrap_or_else(|error| panic!("{id:?}: {error}"));
             let state = wait(|done| timeline.state_at(snapshot.lsn, done)).expect("the past can be told");
             check_state(&state, &snapshot.view);
-            check_view(&view, &snapshot.view);
+            let bytes = check_view(&view, &snapshot.view);
+            let counted = usage.pins[id];
+            assert_eq!(counted.owned + counted.shared, bytes, "bytes of {id:?}");
         }
+    }
+
+    fn usage(&self) -> Usage {
+        let engine = self.engine();
+        wait(|done| engine.usage(done)).expect("it can be counted")
     }
 
     fn check_volume(&self, name: &str) {
         let volume = &self.volumes[name];
         let timeline = self.timeline(volume.timeline);
         check_state(&timeline.state(Clone::clone), &volume.now);
-        check_view(&timeline.live(), &volume.now);
+        let bytes = check_view(&timeline.live(), &volume.now);
+        let counted = self.usage().timelines[&volume.timeline];
+        assert_eq!(counted.live + counted.inherited, bytes, "bytes of {name}");
     }
 }
