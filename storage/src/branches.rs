@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::engine::{Engine, Shared};
 use crate::error::{Error, Result};
 use crate::manifest::TimelineDir;
-use crate::state::{Floor, Numbers, Pin, PinId, Stage, TimelineInfo, Txn, Volume, VolumeId};
+use crate::state::{Durability, Floor, Numbers, Pin, PinId, Stage, TimelineInfo, Txn, Volume, VolumeId};
 use crate::timeline::{Lease, Origin, Timeline, lock};
 use crate::units::{Lsn, TimelineId};
 
@@ -73,14 +73,13 @@ impl Engine {
             move |engine| {
                 let old = engine.known(old)?;
                 let made = engine.make(new)?;
-                let (lsn, time) = match old.0.fence() {
-                    Ok(end) => end,
-                    Err(error) => return engine.unmake(&made.info).and(Err(error)),
+                let (end, lease) = match engine.fence(&old) {
+                    Ok(fenced) => fenced,
+                    Err(error) => return engine.discard(made).and(Err(error)),
                 };
-                let lease = old.0.history.lease(lsn)?;
-                let end = Stand { timeline: old.id(), lsn, time };
                 let named = engine.name(&made.info, move |txn, info| name(txn, info, end));
                 if let Ok(Ok(_)) = &named {
+                    engine.shared().disk.fail_point("replace.named")?;
                     lease.keep();
                     old.0.hand_over(&made.timeline.0);
                 } else {
@@ -207,6 +206,14 @@ impl Engine {
         Ok((Stand { timeline: id, lsn, time }, lease))
     }
 
+    /// Holds what is submitted to a timeline, and keeps the view at its end.
+    fn fence(&self, old: &Timeline) -> Result<(Stand, Lease)> {
+        let (lsn, time) = old.0.fence()?;
+        let lease = self.shared().disk.fail_point("replace.fenced").and_then(|()| old.0.history.lease(lsn));
+        let lease = lease.inspect_err(|_| old.0.reopen())?;
+        Ok((Stand { timeline: old.id(), lsn, time }, lease))
+    }
+
     /// Numbers, the fact that it is being made, files; and opens it.
     fn make(&self, new: NewTimeline) -> Result<Made> {
         let (origin, lease) = match new.from {
@@ -234,7 +241,12 @@ impl Engine {
         let parent = origin.as_ref().map(|(_, parent)| parent);
         let opened = opened.and_then(|()| Timeline::open(self.shared(), self.system(), &info, parent));
         match opened {
-            Ok(timeline) => Ok(Made { info, timeline, _lease: lease }),
+            Ok(timeline) => {
+                // Found as soon as it is named; and until its volume says otherwise, what is acknowledged is on the disk.
+                timeline.0.set_durability(Durability::Fsync);
+                self.add(timeline.clone());
+                Ok(Made { info, timeline, _lease: lease })
+            }
             Err(error) => self.unmake(&info).and(Err(error)),
         }
     }
@@ -254,18 +266,25 @@ impl Engine {
         })
     }
 
-    /// A timeline that was named serves; one that was not is removed.
+    /// Removes a timeline that was not named, when nobody is at work on it.
+    fn discard(&self, made: Made) -> Result<()> {
+        let _turn = lock(&self.shared().tending);
+        let info = made.info.clone();
+        self.forget(info.id);
+        made.timeline.0.end();
+        made.timeline.0.forsake();
+        drop(made);
+        self.unmake(&info)
+    }
+
+    /// A timeline that was named serves; one that was not is removed. Where it is not known which, the next start finds out.
     fn settle<R, E>(&self, made: Made, named: Result<Result<R, E>>) -> Result<Result<R, E>> {
         if matches!(named, Ok(Err(_))) {
-            let info = made.info.clone();
-            made.timeline.0.end();
-            drop(made);
-            self.unmake(&info)?;
+            self.discard(made)?;
         } else if matches!(named, Ok(Ok(_))) {
             let id = made.info.id;
             let volume = self.system().state(|state| state.volumes().find(|volume| volume.timeline == id).cloned());
             made.timeline.0.set_durability(durability_of(self.shared(), volume.as_ref()));
-            self.add(made.timeline);
         }
         named
     }
@@ -333,6 +352,6 @@ pub enum PinnedView {
     At(TimelineId, Lsn),
 }
 
-pub(crate) fn durability_of(shared: &Shared, volume: Option<&Volume>) -> crate::state::Durability {
+pub(crate) fn durability_of(shared: &Shared, volume: Option<&Volume>) -> Durability {
     volume.and_then(|volume| volume.durability).unwrap_or(shared.options.durability)
 }

@@ -151,6 +151,11 @@ impl Producers {
         known.and_then(|producer| producer.batches().last()).is_some_and(|last| last.base_offset < inherited_end)
     }
 
+    /// Whether a sequence lies behind a gap, rather than before what was expected: then it was written once.
+    pub fn is_ahead(first: i32, expected: i32) -> bool {
+        (i64::from(first) - i64::from(expected)) & i64::from(i32::MAX) < 1 << 30
+    }
+
     /// Remembers a batch that is written or about to be, and returns what was known before, for [`Producers::restore`] when the write fails. The
     /// same function serves the writer and recovery.
     pub fn record(

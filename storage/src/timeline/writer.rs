@@ -156,7 +156,9 @@ impl Core {
                     let (base_offset, append_time) = (batch.base_offset, batch.append_time);
                     return Ok(Appended { base_offset, append_time, log_start });
                 }
-                Verdict::OutOfOrder { .. } if self.is_first_of_inherited(partition, &sequence) => {}
+                Verdict::OutOfOrder { expected }
+                    if Producers::is_ahead(sequence.first, expected)
+                        && self.is_first_of_inherited(partition, &sequence) => {}
                 Verdict::OutOfOrder { expected } => {
                     return Err(AppendError::OutOfOrderSequence { expected, found: sequence.first });
                 }

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a number of the model that is not small is a mistake of the test")]
 
 mod check;
+mod crashes;
 mod cuts;
 mod facts;
 mod plain;
@@ -49,6 +50,22 @@ fn a_crash_anywhere_in_a_branch_leaves_all_of_it_or_nothing() {
                 world.step(&mut choices);
             }
             world.branch_until(point, power);
+            world.check_all();
+            world.delete_all();
+        }
+    }
+}
+
+#[test]
+fn a_crash_anywhere_in_a_restore_leaves_the_volume_on_one_side_of_it() {
+    for (point, is_done) in [("branch.after_files", false), ("replace.fenced", false), ("replace.named", true)] {
+        for power in [false, true] {
+            let mut world = World::new(7);
+            let mut choices = Seed::new(7);
+            for _ in 0..40 {
+                world.step(&mut choices);
+            }
+            world.restore_until(point, is_done, power);
             world.check_all();
             world.delete_all();
         }

@@ -9,12 +9,14 @@ use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, che
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
 use millpond_storage::state::{
-    Committed, LogStart, Numbers, PinId, PinKind, Position, PositionKey, Topic, TopicName, Volume,
+    Committed, Durability, LogStart, Numbers, PinId, PinKind, Position, PositionKey, Topic, TopicName, Volume,
 };
 use millpond_storage::{
     Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy, Stand, Timeline,
     TimelineId, TopicNumber, TopicPartition, Usage,
 };
+
+use tempfile::TempDir;
 
 use crate::check::{check_state, check_view};
 use crate::facts::{pin, volume};
@@ -37,12 +39,15 @@ const PAST_MAX: usize = 40;
 const GROUP: &str = "app";
 
 pub(crate) struct World {
-    disk: SimDisk,
-    engine: Option<Arc<Engine>>,
+    pub(crate) disk: SimDisk,
+    pub(crate) engine: Option<Arc<Engine>>,
     pub(crate) clock: Arc<AtomicI64>,
     pub(crate) volumes: BTreeMap<String, PlainVolume>,
-    snapshots: BTreeMap<PinId, PlainSnapshot>,
+    pub(crate) snapshots: BTreeMap<PinId, PlainSnapshot>,
     names: u64,
+    durability: Durability,
+    /// Of every twelfth world: it lies on the real disk, whose syncs take their time.
+    index_dir: Option<TempDir>,
 }
 
 pub(crate) fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
@@ -61,16 +66,20 @@ impl World {
             volumes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             names: 0,
+            durability: if seed % 3 == 0 { Durability::PageCache } else { Durability::Fsync },
+            index_dir: (seed % 12 == 0).then(|| tempfile::tempdir().expect("a directory")),
         };
         world.open();
         let (_, timeline) = world.engine().volume(DEFAULT_VOLUME).expect("every engine has it");
         let volume = PlainVolume { timeline: timeline.id(), now: PlainView::default(), past: Vec::new() };
         world.volumes.insert(DEFAULT_VOLUME.to_owned(), volume);
+        world.remember(DEFAULT_VOLUME);
         world.create_topic(DEFAULT_VOLUME, 2);
+        world.remember(DEFAULT_VOLUME);
         world
     }
 
-    fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         let clock = Arc::clone(&self.clock);
         let policy = Policy { retention_ms: None, ..Policy::default() };
         let options = Options {
@@ -80,6 +89,8 @@ impl World {
             checkpoint_bytes: 90 << 10,
             cache_bytes: 64 << 10,
             history_ms: 1000,
+            durability: self.durability,
+            index_dir: self.index_dir.as_ref().map(|dir| dir.path().to_owned()),
             free_floor_bytes: 0,
             ballast_bytes: 0,
             background: false,
@@ -88,7 +99,7 @@ impl World {
         self.engine = Some(Engine::open(options).expect("it opens"));
     }
 
-    fn engine(&self) -> Arc<Engine> {
+    pub(crate) fn engine(&self) -> Arc<Engine> {
         Arc::clone(self.engine.as_ref().expect("it is open"))
     }
 
@@ -124,7 +135,7 @@ impl World {
         self.volumes.keys().nth(choices.index(self.volumes.len())).expect("there is one").clone()
     }
 
-    fn any_snapshot(&self, choices: &mut Seed) -> Option<(PinId, PlainSnapshot)> {
+    pub(crate) fn any_snapshot(&self, choices: &mut Seed) -> Option<(PinId, PlainSnapshot)> {
         let nth = self.snapshots.iter().nth(choices.index(self.snapshots.len()))?;
         Some((*nth.0, nth.1.clone()))
     }
@@ -277,7 +288,7 @@ impl World {
         }
     }
 
-    fn clone_of(&mut self, snapshot: &PlainSnapshot) -> Result<String, Error> {
+    pub(crate) fn clone_of(&mut self, snapshot: &PlainSnapshot) -> Result<String, Error> {
         self.names += 1;
         let name = format!("clone-{}", self.names);
         let (engine, given) = (self.engine(), name.clone());
@@ -295,32 +306,8 @@ impl World {
         let plain =
             PlainVolume { timeline: info.expect("it is not refused"), now: snapshot.view.clone(), past: Vec::new() };
         self.volumes.insert(name.clone(), plain);
+        self.remember(&name);
         Ok(name)
-    }
-
-    fn restore(&mut self, name: &str, choices: &mut Seed) {
-        let Some((_, snapshot)) = self.any_snapshot(choices) else { return };
-        let (engine, old) = (self.engine(), self.volumes[name].timeline);
-        let (known, _) = engine.volume(name).expect("it is there");
-        let new = NewTimeline { from: Some((snapshot.timeline, snapshot.lsn)), volume: Some(known.id) };
-        let named = wait(|done| {
-            engine.replace(
-                old,
-                new,
-                move |txn, info, end| {
-                    let id = PinId(txn.take(Numbers::Pin, 1).expect("numbers are left"));
-                    txn.put(pin(id, end, PinKind::Safety));
-                    txn.put(Volume { timeline: info.id, ..known });
-                    Ok::<_, ()>((info.id, id, end))
-                },
-                done,
-            );
-        });
-        let (timeline, id, end) = named.expect("restored").expect("it is not refused");
-        let volume = self.volumes.get_mut(name).expect("known");
-        let safety = PlainSnapshot { timeline: end.timeline, lsn: end.lsn, view: volume.now.clone() };
-        *volume = PlainVolume { timeline, now: snapshot.view, past: Vec::new() };
-        self.snapshots.insert(id, safety);
     }
 
     fn delete_snapshot(&mut self, choices: &mut Seed) {
@@ -339,7 +326,7 @@ impl World {
         self.snapshots.remove(&id);
     }
 
-    fn delete_volume(&mut self, name: &str) {
+    pub(crate) fn delete_volume(&mut self, name: &str) {
         if name == DEFAULT_VOLUME {
             return;
         }
@@ -359,47 +346,25 @@ impl World {
     }
 
     fn crash(&mut self, choices: &mut Seed) {
-        let engine = self.engine.take();
         if choices.coin() {
+            let engine = self.engine.take();
             let engine = engine.expect("it is open");
             engine.close().expect("it closes");
         } else {
-            self.disk = if choices.coin() { self.disk.kill() } else { self.disk.power_loss(choices.bits()) };
+            let durable = self.durable_lsns();
+            let engine = self.engine.take();
+            let loses_power = choices.coin();
+            self.disk = if loses_power { self.disk.power_loss(choices.bits()) } else { self.disk.kill() };
+            // All its handles are dead: this only ends the threads.
+            let _dead = engine.as_ref().map(|engine| engine.close());
             drop(engine);
-        }
-        self.open();
-    }
-
-    /// Makes clones until the engine dies at a fail point, and comes back.
-    pub(crate) fn branch_until(&mut self, point: &'static str, power: bool) {
-        let name = DEFAULT_VOLUME;
-        self.snapshot(name);
-        let snapshot = self.snapshots.values().last().expect("just made").clone();
-        let clone = self.clone_of(&snapshot).expect("nothing is armed yet");
-        self.delete_volume(&clone);
-        self.disk.arm(point);
-        let cloned = self.clone_of(&snapshot);
-        // What is removed is removed by the collection, if not by the branch.
-        let _tended = cloned.map(|name| self.volumes.remove(&name)).is_ok() && self.engine().retain().is_ok();
-        assert!(self.disk.reached().contains(point), "{point} was not reached");
-        self.disk = if power { self.disk.power_loss(3) } else { self.disk.kill() };
-        self.disk.calm();
-        self.engine = None;
-        self.open();
-        self.adopt_survivors(&snapshot);
-    }
-
-    /// A clone that was made and not acknowledged may be there, as a whole.
-    fn adopt_survivors(&mut self, snapshot: &PlainSnapshot) {
-        let engine = self.engine();
-        let known: Vec<Volume> = engine.system().state(|state| state.volumes().cloned().collect());
-        for volume in known {
-            if self.volumes.contains_key(&*volume.name) {
-                continue;
+            self.open();
+            if loses_power && self.durability == Durability::PageCache {
+                self.accept_loss(&durable);
             }
-            let plain = PlainVolume { timeline: volume.timeline, now: snapshot.view.clone(), past: Vec::new() };
-            self.volumes.insert(volume.name.to_string(), plain);
+            return;
         }
+        self.open();
     }
 
     /// A chain of clones, each with records of its own, deleted in one of the orders while collecting.

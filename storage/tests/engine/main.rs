@@ -1,5 +1,6 @@
 //! The engine as a whole: through its front door on a real disk, and on a simulated one with a clock of its own and every fault.
 
+mod branches;
 mod cuts;
 mod fail_points;
 mod front_door;
