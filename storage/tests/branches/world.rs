@@ -66,8 +66,8 @@ impl World {
             volumes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             names: 0,
-            durability: if seed % 3 == 0 { Durability::PageCache } else { Durability::Fsync },
-            index_dir: (seed % 12 == 0).then(|| tempfile::tempdir().expect("a directory")),
+            durability: if seed.is_multiple_of(3) { Durability::PageCache } else { Durability::Fsync },
+            index_dir: seed.is_multiple_of(12).then(|| tempfile::tempdir().expect("a directory")),
         };
         world.open();
         let (_, timeline) = world.engine().volume(DEFAULT_VOLUME).expect("every engine has it");
