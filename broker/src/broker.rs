@@ -6,16 +6,17 @@ use std::process;
 use std::sync::Arc;
 
 use millpond_storage::disk::{Disk, SimDisk};
-use millpond_storage::state::{Durability as StateDurability, Numbers};
+use millpond_storage::state::{Durability as StateDurability, Numbers, PinId, State};
 use millpond_storage::{Engine, Error, Options};
 
 use crate::api::FetchSessions;
 use crate::config::{Config, DiskConfig, Durability};
 use crate::groups::spelling::TopicIdentity;
-use crate::groups::{self, Groups, TopicNames};
+use crate::groups::{Groups, TopicNames};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Sample, engine_samples};
 use crate::numbers::NumberBlocks;
+pub use crate::scope::Scope;
 use crate::topics::{Topics, ids, policy};
 use crate::volumes::{Volumes, history_of};
 
@@ -65,7 +66,7 @@ impl Broker {
         let counted = Arc::clone(&engine);
         metrics.scrape_from(move || engine_samples(counted.stats()));
         let topics = Topics::new(Arc::clone(&engine), Arc::clone(&config))?;
-        let names = Box::new(SubscribedNames(topics.clone()));
+        let names = Arc::new(SubscribedNames(topics.clone()));
         let groups = Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names);
         let (counted_topics, counted_groups) = (topics.clone(), Arc::clone(&groups));
         metrics.scrape_from(move || contents(&counted_topics, &counted_groups));
@@ -95,9 +96,9 @@ impl Broker {
 
 /// How much there is of what clients make.
 fn contents(topics: &Topics, groups: &Groups) -> Vec<Sample> {
-    let listed = topics.list();
+    let listed = topics.list(Scope::Everything);
     let partitions = listed.iter().map(|found| u64::from(found.topic.partitions)).sum();
-    let groups = groups.list(groups::Scope::EVERYTHING).len();
+    let groups = groups.list(Scope::Everything).len();
     vec![
         Sample::gauge("topics", "Topics that are listed", listed.len() as u64),
         Sample::gauge("partitions", "Partitions of these topics", partitions),
@@ -109,9 +110,14 @@ fn contents(topics: &Topics, groups: &Groups) -> Vec<Sample> {
 struct SubscribedNames(Topics);
 
 impl TopicNames for SubscribedNames {
-    fn identity(&self, _: groups::Scope, name: &str) -> Option<TopicIdentity> {
-        let found = self.0.resolve(name).ok()?;
-        Some(TopicIdentity { volume: found.volume(), number: found.topic.number })
+    fn identity(&self, scope: Scope, name: &str) -> Option<TopicIdentity> {
+        let found = self.0.resolve(scope, name).ok()?;
+        Some(TopicIdentity { home: found.home(), number: found.topic.number })
+    }
+
+    fn frozen(&self, pin: PinId) -> Option<Arc<State>> {
+        let frozen = self.0.frozen(Scope::Snapshot(pin)).ok()??;
+        Some(Arc::clone(&frozen.state))
     }
 }
 
@@ -171,11 +177,4 @@ pub struct Advertised {
     pub host: String,
     /// The port.
     pub port: u16,
-}
-
-/// What a listener shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Every volume, under plain, dotted and path names.
-    Everything,
 }

@@ -54,7 +54,7 @@ pub fn read<T: DeserializeOwned>(key: &DocumentKey, body: &Bytes) -> Option<T> {
 
 /// A document's bytes; two that are the same in memory are the same document.
 pub fn body<'a>(state: &'a State, collection: Collection, name: &str) -> Option<&'a Bytes> {
-    state.document(&collection.key(name))
+    state.document_named(collection as u8, name)
 }
 
 /// What a document says, as it is visible; none also if it cannot be read.

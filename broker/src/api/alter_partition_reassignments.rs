@@ -27,7 +27,7 @@ impl Api for AlterPartitionReassignments {
     ) -> Answer<AlterPartitionReassignmentsResponse> {
         let node_id = ctx.broker().node_id;
         let responses = request.topics.into_iter().map(|topic| {
-            let found = ctx.broker().topics.resolve(topic.name.as_str());
+            let found = ctx.topic(topic.name.as_str());
             let partitions = topic.partitions.iter().map(|asked| answer(&found, asked, node_id)).collect();
             ReassignableTopicResponse::default().with_name(topic.name).with_partitions(partitions)
         });

@@ -107,7 +107,7 @@ impl<C: FnOnce(&mut Overrides) -> Result<(), InvalidConfig> + Send + 'static> Al
 
     fn begin_on_topic(self, ctx: &Context, validate_only: bool) -> Result<Changing<()>, TopicError> {
         let topics = &ctx.broker().topics;
-        let found = topics.resolve(self.name.as_str())?;
+        let found = ctx.topic(self.name.as_str())?;
         if validate_only {
             topics.check_alter(&found, self.change)?;
             return Ok(done());

@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::Table;
 use super::error::{self, ErrorCode};
-use crate::broker::{Advertised, Broker, Listener, Scope};
-use crate::groups;
+use crate::broker::{Advertised, Broker, Listener};
+use crate::groups::GroupKey;
 use crate::groups::positions::PositionTopic;
 use crate::metrics::ApiMetrics;
-use crate::topics::TopicError;
+use crate::scope::Scope;
+use crate::topics::{Resolved, TopicError};
 
 /// What is true of a connection for as long as it lasts.
 #[derive(Debug)]
@@ -68,31 +70,40 @@ impl Context {
     }
 
     /// What the client sees.
-    pub fn scope(&self) -> &Scope {
-        &self.connection.listener.scope
+    pub fn scope(&self) -> Scope {
+        self.connection.listener.scope
     }
 
-    /// The scope in which the client's groups are.
-    pub fn group_scope(&self) -> groups::Scope {
-        match self.scope() {
-            Scope::Everything => groups::Scope::EVERYTHING,
-        }
+    /// The topic that the client means by a name.
+    pub fn topic(&self, name: &str) -> Result<Resolved, TopicError> {
+        self.broker().topics.resolve(self.scope(), name)
+    }
+
+    /// The topic that the client means by an id.
+    pub fn topic_by_id(&self, id: &Uuid) -> Result<Resolved, TopicError> {
+        self.broker().topics.resolve_id(self.scope(), id)
+    }
+
+    /// The topics that the client is shown when it names none.
+    pub fn listed_topics(&self) -> Vec<Resolved> {
+        self.broker().topics.list(self.scope())
     }
 
     /// The group that the client means by an id.
-    pub fn group_key(&self, group_id: &str) -> groups::GroupKey {
-        groups::GroupKey::new(self.group_scope(), group_id)
+    pub fn group_key(&self, group_id: &str) -> GroupKey {
+        GroupKey::new(self.scope(), group_id)
     }
 
     /// The topic that the client means by a name, as positions have to know it.
     pub fn position_topic(&self, name: &str) -> Result<PositionTopic, TopicError> {
-        let found = self.broker().topics.resolve(name)?;
+        let found = self.topic(name)?;
         Ok(PositionTopic {
-            volume: found.volume(),
+            home: found.home(),
             number: found.topic.number,
             partitions: found.topic.partitions,
             id: found.id.into_bytes(),
             name: found.topic.name.short(),
+            frozen: found.frozen_state().cloned(),
             timeline: found.timeline,
         })
     }

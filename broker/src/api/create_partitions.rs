@@ -57,7 +57,7 @@ impl Api for CreatePartitions {
 /// Has partitions added, or only looks whether they could be.
 fn begin(ctx: &Context, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<Changing<()>, TopicError> {
     let topics = &ctx.broker().topics;
-    let found = topics.resolve(topic.name.as_str())?;
+    let found = ctx.topic(topic.name.as_str())?;
     topics.check_partitions(&found, topic.count)?;
     check(topic, &found, ctx.broker().node_id)?;
     if validate_only {

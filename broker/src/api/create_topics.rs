@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 use super::text::text;
 use super::{Answer, Api, Context, configs, error};
-use crate::broker::Broker;
 use crate::topics::config_keys::{Overrides, checked};
 use crate::topics::describe::describe_topic;
 use crate::topics::replicas::{check_assignment, check_replication_factor};
@@ -51,7 +50,7 @@ impl Api for CreateTopics {
             };
             creations.push((name, outcome));
         }
-        let broker = ctx.connection.broker.clone();
+        let ctx = ctx.clone();
         Answer::later(async move {
             let mut topics = Vec::with_capacity(creations.len());
             for (name, begun) in creations {
@@ -59,7 +58,7 @@ impl Api for CreateTopics {
                     Ok((settings, created)) => created.await.map(|created| (settings, created)),
                     Err(why) => Err(why),
                 };
-                topics.push(answer(&broker, name, outcome));
+                topics.push(answer(&ctx, name, outcome));
             }
             CreateTopicsResponse::default().with_topics(topics)
         })
@@ -88,11 +87,11 @@ fn begin(
     let topics = &ctx.broker().topics;
     let new = new_topic(topic, ctx.broker().node_id)?;
     let settings = new.settings.clone();
-    let partitions = topics.check_new(new.clone())?;
+    let partitions = topics.check_new(ctx.scope(), new.clone())?;
     if validate_only {
         return Ok((settings, Box::pin(std::future::ready(Ok((Uuid::nil(), partitions))))));
     }
-    let created = topics.create(new);
+    let created = topics.create(ctx.scope(), new);
     Ok((settings, Box::pin(async { created.await.map(|found| (found.id, found.topic.partitions)) })))
 }
 
@@ -127,12 +126,12 @@ fn assigned(topic: &CreatableTopic, node_id: i32) -> Result<i32, TopicError> {
     check_assignment(&nodes, node_id)
 }
 
-fn answer(broker: &Broker, name: TopicName, outcome: Result<(Overrides, Created), TopicError>) -> CreatableTopicResult {
-    let stream = broker.topics.stream_of(&name).unwrap_or_default();
+fn answer(ctx: &Context, name: TopicName, outcome: Result<(Overrides, Created), TopicError>) -> CreatableTopicResult {
+    let stream = ctx.broker().topics.stream_of(ctx.scope(), &name).unwrap_or_default();
     let result = CreatableTopicResult::default().with_name(name);
     match outcome {
         Ok((settings, (id, partitions))) => {
-            let described = describe_topic(&broker.config, &stream.config, &settings).into_iter().map(|key| {
+            let described = describe_topic(&ctx.broker().config, &stream.config, &settings).into_iter().map(|key| {
                 CreatableTopicConfigs::default()
                     .with_name(text(key.name))
                     .with_value(Some(text(key.value)))

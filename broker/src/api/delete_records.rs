@@ -26,7 +26,7 @@ impl Api for DeleteRecords {
         let topics = &ctx.broker().topics;
         let mut deletions = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
-            let found = topics.resolve(topic.name.as_str());
+            let found = ctx.topic(topic.name.as_str());
             let partitions = topic.partitions.into_iter().map(|asked| {
                 let before = (asked.offset != ALL).then_some(asked.offset);
                 let deletion = found.as_ref().map(|found| topics.delete_records(found, asked.partition_index, before));

@@ -10,12 +10,13 @@ use std::collections::{HashMap, HashSet};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
-use millpond_storage::{TimelineId, TopicNumber};
+use millpond_storage::TopicNumber;
 use uuid::Uuid;
 
 use super::error::{self, ErrorCode};
 use super::text::{text, topic_name};
 use super::{Answer, Api, Context};
+use crate::scope::Scope;
 use crate::topics::{Changing, Resolved, TopicError};
 
 /// The API.
@@ -63,7 +64,7 @@ struct Deletion {
 /// Deletes each topic once, however it is called.
 struct Deletions<'a> {
     ctx: &'a Context,
-    seen: HashSet<(TimelineId, TopicNumber)>,
+    seen: HashSet<(Scope, TopicNumber)>,
 }
 
 impl<'a> Deletions<'a> {
@@ -88,7 +89,7 @@ impl<'a> Deletions<'a> {
                 asked.name = Some(topic_name(found.name()));
             }
             asked.id = found.id;
-            if !self.seen.insert((found.timeline.id(), found.topic.number)) {
+            if !self.seen.insert((found.home(), found.topic.number)) {
                 return invalid("The provided topic name maps to an ID that was already supplied.");
             }
             Ok(self.ctx.broker().topics.delete(&found))
@@ -97,14 +98,13 @@ impl<'a> Deletions<'a> {
     }
 
     fn find(&self, asked: &Asked, times: usize) -> Result<Resolved, TopicError> {
-        let topics = &self.ctx.broker().topics;
         match (&asked.name, asked.id.is_nil()) {
             (None, true) => invalid("Neither topic name nor id were specified."),
             (Some(_), false) => invalid("You may not specify both topic name and topic id."),
             (Some(_), true) if times > 1 => invalid("Duplicate topic name."),
             (None, false) if times > 1 => invalid("Duplicate topic id."),
-            (Some(name), true) => topics.resolve(name.as_str()),
-            (None, false) => topics.resolve_id(&asked.id),
+            (Some(name), true) => self.ctx.topic(name.as_str()),
+            (None, false) => self.ctx.topic_by_id(&asked.id),
         }
     }
 }

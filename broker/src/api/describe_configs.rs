@@ -44,7 +44,7 @@ fn describe(ctx: &Context, resource: &DescribeConfigsResource) -> Result<Vec<Des
     let name = resource.resource_name.as_str();
     match resource.resource_type {
         configs::TOPIC => {
-            let found = broker.topics.resolve(name).map_err(|why| configs::refusal(&why))?;
+            let found = ctx.topic(name).map_err(|why| configs::refusal(&why))?;
             Ok(describe_topic(&broker.config, &found.stream_config(), &found.topic.settings))
         }
         configs::BROKER if name.is_empty() => Ok(Vec::new()),

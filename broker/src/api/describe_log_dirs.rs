@@ -1,7 +1,7 @@
 //! `DescribeLogDirs` (key 35), versions 1–4: how many bytes of batches each partition holds, in the one data directory.
 //!
 //! The bytes are those that count for retention: what was written and not yet dropped. Files hold them of many partitions,
-//! and with what only the past needs.
+//! and with what only the past needs. A snapshot's topics count for nothing: they hold no bytes that are theirs alone.
 //!
 //! - v2: flexible. v3: an error for the whole answer. v4: the room on the file system (KIP-827).
 
@@ -12,6 +12,7 @@ use kafka_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use kafka_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
+use millpond_storage::Partition;
 use tokio::task::spawn_blocking;
 
 use super::error;
@@ -27,7 +28,7 @@ impl Api for DescribeLogDirs {
 
     fn handle(ctx: &Context, request: DescribeLogDirsRequest) -> Answer<DescribeLogDirsResponse> {
         let topics = match request.topics {
-            None => ctx.broker().topics.list().iter().map(|found| described(topic_name(found.name()), found)).collect(),
+            None => ctx.listed_topics().iter().map(|found| described(topic_name(found.name()), found)).collect(),
             Some(asked) => {
                 let mut by_name = BTreeMap::<TopicName, Vec<i32>>::new();
                 for topic in asked {
@@ -57,17 +58,21 @@ impl Api for DescribeLogDirs {
 
 /// A topic that was asked for, as far as it is there.
 fn asked_for(ctx: &Context, name: TopicName, partitions: &[i32]) -> Option<DescribeLogDirsTopic> {
-    let found = ctx.broker().topics.resolve(name.as_str()).ok()?;
+    let found = ctx.topic(name.as_str()).ok()?;
     let mut topic = described(name, &found);
     topic.partitions.retain(|partition| partitions.contains(&partition.partition_index));
     (!topic.partitions.is_empty()).then_some(topic)
+}
+
+fn size(partition: &Partition) -> i64 {
+    i64::try_from(partition.live_bytes()).unwrap_or(i64::MAX)
 }
 
 fn described(name: TopicName, found: &Resolved) -> DescribeLogDirsTopic {
     let partitions = found.partitions().map(|partition| {
         DescribeLogDirsPartition::default()
             .with_partition_index(i32::try_from(partition.id().partition).unwrap_or(i32::MAX))
-            .with_partition_size(i64::try_from(partition.live_bytes()).unwrap_or(i64::MAX))
+            .with_partition_size(if found.is_frozen() { 0 } else { size(&partition) })
     });
     DescribeLogDirsTopic::default().with_name(name).with_partitions(partitions.collect())
 }

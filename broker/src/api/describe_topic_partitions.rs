@@ -36,13 +36,13 @@ impl Api for DescribeTopicPartitions {
         }
         let mut page = Page::new(ctx.broker().node_id, request.response_partition_limit);
         if request.topics.is_empty() {
-            let all = ctx.broker().topics.list();
+            let all = ctx.listed_topics();
             let all = all.into_iter().map(|found| (topic_name(found.name()), Ok(found)));
             page.fill(all.skip_while(|(name, _)| *name < from), &from, first);
         } else {
             let names: BTreeSet<TopicName> = request.topics.into_iter().map(|topic| topic.name).collect();
             let asked = names.into_iter().skip_while(|name| *name < from).map(|name| {
-                let found = ctx.broker().topics.resolve(name.as_str());
+                let found = ctx.topic(name.as_str());
                 (name, found)
             });
             page.fill(asked, &from, first);

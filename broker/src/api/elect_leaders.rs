@@ -33,7 +33,7 @@ impl Api for ElectLeaders {
 }
 
 fn answer(ctx: &Context, topic: TopicPartitions) -> ReplicaElectionResult {
-    let found = ctx.broker().topics.resolve(topic.topic.as_str());
+    let found = ctx.topic(topic.topic.as_str());
     let results = topic.partitions.into_iter().map(|index| {
         let (code, why) = match found.as_ref().map_err(Clone::clone).and_then(|found| found.partition_id(index)) {
             Ok(_) => (ErrorCode::ElectionNotNeeded, "Leader election not needed for topic partition.".to_owned()),

@@ -78,7 +78,11 @@ pub fn of_topic(error: &TopicError) -> ErrorCode {
         TopicError::InvalidAssignment(_) => ErrorCode::InvalidReplicaAssignment,
         TopicError::InvalidConfig(_) => ErrorCode::InvalidConfig,
         TopicError::InvalidRequest(_) => ErrorCode::InvalidRequest,
-        TopicError::TooMuch(_) => ErrorCode::PolicyViolation,
+        // Not retriable and not fatal, and Java shows the message.
+        TopicError::TooMuch(_) | TopicError::ReadOnly(_) => ErrorCode::PolicyViolation,
+        // Clients ask again.
+        TopicError::Loading => ErrorCode::LeaderNotAvailable,
+        TopicError::Fenced => ErrorCode::FencedLeaderEpoch,
         TopicError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
         TopicError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         TopicError::Storage(error) => of_storage(error),

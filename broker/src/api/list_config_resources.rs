@@ -35,7 +35,7 @@ impl Api for ListConfigResources {
             resources.push(resource(configs::BROKER, text(ctx.broker().node_id)));
         }
         if is_asked(configs::TOPIC) {
-            let topics = ctx.broker().topics.list();
+            let topics = ctx.listed_topics();
             resources.extend(topics.iter().map(|topic| resource(configs::TOPIC, text(topic.name()))));
         }
         Answer::now(ListConfigResourcesResponse::default().with_config_resources(resources))

@@ -26,7 +26,7 @@ impl Api for ListGroups {
             let filter = &request.states_filter;
             filter.is_empty() || filter.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(state.name()))
         };
-        let groups = ctx.broker().groups.list(ctx.group_scope()).into_iter();
+        let groups = ctx.broker().groups.list(ctx.scope()).into_iter();
         let groups = groups.filter(|(_, group)| wants_type && wants_state(group.state));
         let groups = groups.map(|(group_id, group)| listed(ctx.api_version, group_id, group)).collect();
         Answer::now(ListGroupsResponse::default().with_groups(groups))

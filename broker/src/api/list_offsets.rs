@@ -44,7 +44,7 @@ impl Api for ListOffsets {
 }
 
 async fn answer_topic(ctx: &Context, topic: ListOffsetsTopic) -> ListOffsetsTopicResponse {
-    let found = ctx.broker().topics.resolve(topic.name.as_str());
+    let found = ctx.topic(topic.name.as_str());
     let mut answers = Vec::with_capacity(topic.partitions.len());
     for asked in topic.partitions {
         let index = asked.partition_index;
@@ -74,16 +74,20 @@ fn respond(version: i16, index: i32, found: Found) -> ListOffsetsPartitionRespon
 async fn answer(ctx: &Context, topic: &Resolved, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
     let partition = topic.partition(asked.partition_index).map_err(|why| error::of_topic(&why))?;
     error::check_leader_epoch(asked.current_leader_epoch, topic.timeline.leader_epoch())?;
-    if partition.high_watermark() < partition.log_end() {
+    if !topic.is_frozen() && partition.high_watermark() < partition.log_end() {
         let (done, visible) = completion::pair();
         topic.timeline.barrier(move || done(()));
         visible.await;
     }
-    let view = topic.timeline.live();
+    if topic.is_fenced(&partition) {
+        return Err(ErrorCode::FencedLeaderEpoch);
+    }
+    let bounds = topic.bounds(&partition).await.map_err(|why| error::of_storage(&why))?;
+    let view = topic.view();
     let searched = match asked.timestamp {
-        LATEST => return Ok(at(topic, &partition, partition.high_watermark())),
-        EARLIEST => return Ok(at(topic, &partition, partition.log_start())),
-        EARLIEST_LOCAL if ctx.api_version >= 8 => return Ok(at(topic, &partition, partition.log_start())),
+        LATEST => return Ok(at(topic, &partition, bounds.high_watermark)),
+        EARLIEST => return Ok(at(topic, &partition, bounds.log_start)),
+        EARLIEST_LOCAL if ctx.api_version >= 8 => return Ok(at(topic, &partition, bounds.log_start)),
         MAX_TIMESTAMP if ctx.api_version >= 7 => {
             let (done, found) = completion::pair();
             view.max_time(&partition, done);
@@ -103,5 +107,5 @@ async fn answer(ctx: &Context, topic: &Resolved, asked: &ListOffsetsPartition) -
 
 /// An end of the partition, which has no timestamp.
 fn at(topic: &Resolved, partition: &Arc<Partition>, offset: i64) -> Found {
-    Found { offset, timestamp: -1, leader_epoch: topic.timeline.live().epoch_of(partition, offset) }
+    Found { offset, timestamp: -1, leader_epoch: topic.view().epoch_of(partition, offset) }
 }

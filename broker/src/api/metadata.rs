@@ -41,7 +41,7 @@ impl Api for Metadata {
         let mut response = head(ctx, request.include_cluster_authorized_operations);
         let entries = match request.topics {
             Some(topics) if !(ctx.api_version == 0 && topics.is_empty()) => asker.each(ctx, topics),
-            _ => ctx.broker().topics.list().iter().map(|found| Entry::Known(asker.listed(found))).collect(),
+            _ => ctx.listed_topics().iter().map(|found| Entry::Known(asker.listed(found))).collect(),
         };
         if entries.iter().all(|entry| matches!(entry, Entry::Known(_))) {
             response.topics = entries.into_iter().filter_map(Entry::known).collect();
@@ -115,17 +115,18 @@ impl Asker {
     }
 
     fn entry(self, ctx: &Context, asked: MetadataRequestTopic) -> Entry {
-        let topics = &ctx.broker().topics;
         if !asked.topic_id.is_nil() {
-            return Entry::Known(match topics.resolve_id(&asked.topic_id) {
+            return Entry::Known(match ctx.topic_by_id(&asked.topic_id) {
                 Ok(found) => self.listed(&found),
                 Err(why) => refused(None, &why).with_topic_id(asked.topic_id),
             });
         }
         let name = asked.name.unwrap_or_default();
-        match topics.resolve(name.as_str()) {
-            Err(TopicError::Unknown) if self.creates && topics.is_created_when_asked_for(name.as_str()) => {
-                let coming = topics.create_when_asked_for(name.as_str());
+        let topics = &ctx.broker().topics;
+        let creates = || self.creates && topics.is_created_when_asked_for(ctx.scope(), name.as_str());
+        match ctx.topic(name.as_str()) {
+            Err(TopicError::Unknown) if creates() => {
+                let coming = topics.create_when_asked_for(ctx.scope(), name.as_str());
                 Entry::Coming(name, coming)
             }
             outcome => Entry::Known(self.topic(Some(name), outcome)),

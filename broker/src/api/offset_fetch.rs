@@ -68,8 +68,8 @@ fn asked(ctx: &Context, group_id: &str, topic: OffsetFetchRequestTopics) -> Offs
 /// All positions in topics that are listed.
 fn all(ctx: &Context, group_id: &str) -> Vec<OffsetFetchResponseTopics> {
     let mut topics = BTreeMap::<_, Vec<_>>::new();
-    for found in ctx.broker().groups.all_positions(ctx.group_scope(), group_id) {
-        if let Some(topic) = ctx.broker().topics.listed(found.timeline, &found.topic) {
+    for found in ctx.broker().groups.all_positions(ctx.scope(), group_id) {
+        if let Some(topic) = ctx.broker().topics.listed(ctx.scope(), found.home, &found.topic) {
             let index = i32::try_from(found.partition).unwrap_or(i32::MAX);
             topics.entry(topic.name()).or_default().push(partition(index, Some(&found.committed)));
         }

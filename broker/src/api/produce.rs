@@ -24,6 +24,7 @@ use super::error::{self, ErrorCode};
 use super::{Answer, Api, Context, Outcome};
 use crate::completion;
 use crate::config;
+use crate::scope::Scope;
 use crate::topics::Resolved;
 
 /// The API.
@@ -74,7 +75,7 @@ fn quiet(response: &ProduceResponse) -> Outcome<ProduceResponse> {
 struct Work {
     response: ProduceResponse,
     volumes: Vec<Submission>,
-    seen: HashSet<TopicPartition>,
+    seen: HashSet<(Scope, TopicPartition)>,
 }
 
 /// What goes to one volume's writer, and where in the response each part is answered.
@@ -86,11 +87,8 @@ struct Submission {
 
 impl Work {
     fn topic(&mut self, ctx: &Context, topic: TopicProduceData) {
-        let found = if ctx.api_version >= 13 {
-            ctx.broker().topics.resolve_id(&topic.topic_id)
-        } else {
-            ctx.broker().topics.resolve(topic.name.as_str())
-        };
+        let found =
+            if ctx.api_version >= 13 { ctx.topic_by_id(&topic.topic_id) } else { ctx.topic(topic.name.as_str()) };
         let at = self.response.responses.len();
         let mut answers = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
@@ -117,6 +115,9 @@ impl Work {
         place: (usize, usize),
     ) -> PartitionProduceResponse {
         let index = data.index;
+        if let Err(why) = topic.check_writable() {
+            return refused(index, error::of_topic(&why), Some(why.to_string()));
+        }
         let partition = match topic.partition(index) {
             Ok(partition) => partition,
             Err(why) => return refused(index, error::of_topic(&why), Some(why.to_string())),
@@ -128,7 +129,7 @@ impl Work {
                 refused(index, ErrorCode::InvalidTxnState, Some("transactions are not served".to_owned()))
             }
             // One partition twice in one request has no order that the client could rely on.
-            Ok(_) if !self.seen.insert(partition.id()) => {
+            Ok(_) if !self.seen.insert((topic.home(), partition.id())) => {
                 refused(index, ErrorCode::InvalidRequest, Some("the partition is in the request twice".to_owned()))
             }
             Ok(checked) => {

@@ -15,8 +15,9 @@ use tracing::{info, warn};
 
 use super::classic::Aging;
 use super::spelling::TopicIdentity;
-use super::{Coordinator, GroupKey, Groups, Scope, State};
+use super::{Coordinator, GroupKey, Groups, State};
 use crate::completion;
+use crate::scope::Scope;
 
 impl Groups {
     /// Looks for expired positions every so often, for as long as it is polled.
@@ -33,16 +34,16 @@ impl Groups {
 
     /// One look: deletes expired positions, and then groups that have neither members nor positions.
     pub async fn expire(&self) {
-        for (volume, timeline) in self.volumes_by_id() {
+        for (volume, timeline) in self.volumes(|_| true) {
             match self.expire_in(volume, &timeline).await {
                 Ok(0) => {}
                 Ok(count) => info!(count, timeline = %timeline.id(), "expired positions are deleted"),
                 Err(error) => warn!(%error, timeline = %timeline.id(), "expired positions cannot be deleted"),
             }
         }
-        for (group_id, group) in self.coordinator.list(Scope::EVERYTHING) {
-            if group.state == State::Empty && !self.has_positions(Scope::EVERYTHING, &group_id) {
-                self.coordinator.delete_idle(&GroupKey::new(Scope::EVERYTHING, &group_id));
+        for (key, state) in self.coordinator.states() {
+            if state == State::Empty && !self.has_positions(key.scope, &key.group_id) {
+                self.coordinator.delete_idle(&key);
             }
             yield_now().await;
         }
@@ -52,7 +53,7 @@ impl Groups {
         let groups: Vec<Arc<str>> = timeline.state(|state| state.position_groups().cloned().collect());
         let mut count = 0;
         for group_id in groups {
-            let look = Look { key: GroupKey::new(Scope::EVERYTHING, &group_id), volume, at: (self.clock)() };
+            let look = Look::new(&group_id, volume, (self.clock)());
             let positions: Vec<Position> = timeline.state(|state| {
                 let positions = state.positions_of(&group_id).map(|(topic, partition, committed)| {
                     let key = PositionKey { group: Arc::clone(&group_id), topic: topic.name.short(), partition };
@@ -101,27 +102,36 @@ impl Groups {
 /// One look at the positions of a group in a volume.
 #[derive(Clone, Debug)]
 struct Look {
-    key: GroupKey,
+    /// Who may use them: the group where everything is shown, and where the volume alone is.
+    keys: [GroupKey; 2],
     volume: VolumeId,
     /// When, in milliseconds since 1970.
     at: i64,
 }
 
 impl Look {
+    fn new(group_id: &str, volume: VolumeId, at: i64) -> Self {
+        let keys = [Scope::Everything, Scope::Volume(volume)].map(|scope| GroupKey::new(scope, group_id));
+        Self { keys, volume, at }
+    }
+
+    /// Whether a position is too old for everybody who may use it.
     fn has_expired(&self, coordinator: &Coordinator, position: &Position, retention_ms: i64) -> bool {
+        let is_over = |since: i64| self.at.saturating_sub(since) >= retention_ms;
+        self.keys.iter().all(|key| self.since(key, coordinator, position).is_some_and(is_over))
+    }
+
+    /// Since when a position ages for a group; none if it does not.
+    fn since(&self, key: &GroupKey, coordinator: &Coordinator, position: &Position) -> Option<i64> {
         let committed = position.committed.time;
-        let since = match coordinator.aging(&self.key) {
-            Aging::Never => return false,
-            Aging::SinceCommit => committed,
-            Aging::SinceEmpty { unix_ms } => committed.max(unix_ms),
+        match coordinator.aging(key) {
+            Aging::Never => None,
+            Aging::SinceCommit => Some(committed),
+            Aging::SinceEmpty { unix_ms } => Some(committed.max(unix_ms)),
             Aging::SinceCommitIfUnsubscribed => {
-                let topic = TopicIdentity { volume: self.volume, number: position.committed.topic() };
-                if coordinator.is_subscribed_to(&self.key, &position.key.topic, topic) {
-                    return false;
-                }
-                committed
+                let topic = TopicIdentity { home: Scope::Volume(self.volume), number: position.committed.topic() };
+                (!coordinator.is_subscribed_to(key, &position.key.topic, topic)).then_some(committed)
             }
-        };
-        self.at.saturating_sub(since) >= retention_ms
+        }
     }
 }

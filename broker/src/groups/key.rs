@@ -2,14 +2,7 @@
 
 use std::fmt;
 
-/// What a listener shows: a group id means another group in each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scope(pub u64);
-
-impl Scope {
-    /// Everything: the scope of a listener that is bound to no volume and no snapshot.
-    pub const EVERYTHING: Scope = Scope(0);
-}
+use crate::scope::Scope;
 
 /// The longest group id that the log takes, in bytes: what Kafka's formats can say.
 const GROUP_ID_BYTES_MAX: usize = i16::MAX as usize;

@@ -18,6 +18,8 @@ mod deadlines;
 mod error;
 mod expiry;
 mod key;
+mod overlay;
+mod places;
 pub mod positions;
 pub mod record;
 mod removal;
@@ -34,15 +36,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use millpond_storage::state::VolumeId;
-use millpond_storage::{Engine, Timeline};
+use millpond_storage::Engine;
 
 pub use classic::State;
 pub use coordinator::{Coordinator, GroupStore, Saved, TopicNames};
 pub use error::GroupError;
-pub use key::{GroupKey, Scope};
+pub use key::GroupKey;
 pub use settings::{GroupSettings, PositionSettings};
 
+use crate::scope::Scope;
 use request::GroupDescription;
 use store::SystemStore;
 
@@ -53,6 +55,7 @@ pub type UnixClock = Box<dyn Fn() -> i64 + Send + Sync>;
 pub struct Groups {
     engine: Arc<Engine>,
     coordinator: Arc<Coordinator>,
+    topics: Arc<dyn TopicNames>,
     settings: PositionSettings,
     clock: UnixClock,
 }
@@ -63,7 +66,7 @@ impl Groups {
         engine: Arc<Engine>,
         members: GroupSettings,
         settings: PositionSettings,
-        topics: Box<dyn TopicNames>,
+        topics: Arc<dyn TopicNames>,
     ) -> Arc<Self> {
         Self::open_at(engine, members, settings, topics, Box::new(unix_ms))
     }
@@ -73,14 +76,14 @@ impl Groups {
         engine: Arc<Engine>,
         members: GroupSettings,
         settings: PositionSettings,
-        topics: Box<dyn TopicNames>,
+        topics: Arc<dyn TopicNames>,
         clock: UnixClock,
     ) -> Arc<Self> {
         let store = SystemStore { system: engine.system().clone() };
         let records = store.load();
-        let coordinator = Coordinator::new(members, Box::new(store), topics);
+        let coordinator = Coordinator::new(members, Box::new(store), Arc::clone(&topics));
         coordinator.load(records);
-        Arc::new(Self { engine, coordinator, settings, clock })
+        Arc::new(Self { engine, coordinator, topics, settings, clock })
     }
 
     /// Gives groups their time-outs and lets positions expire, for as long as it is polled.
@@ -102,25 +105,12 @@ impl Groups {
     /// All groups of a scope, by id, without their members.
     pub fn list(&self, scope: Scope) -> BTreeMap<String, GroupDescription> {
         let mut groups = BTreeMap::new();
-        for timeline in self.volumes(scope) {
-            timeline.state(|state| {
-                groups.extend(state.position_groups().map(|group| (group.to_string(), GroupDescription::simple())));
-            });
+        for place in self.places(scope) {
+            let found = place.groups(self.engine.system()).into_iter();
+            groups.extend(found.map(|group| (group.to_string(), GroupDescription::simple())));
         }
         groups.extend(self.coordinator.list(scope));
         groups
-    }
-
-    /// The logs of the volumes that a scope shows.
-    fn volumes(&self, scope: Scope) -> Vec<Timeline> {
-        if scope == Scope::EVERYTHING { self.engine.timelines() } else { Vec::new() }
-    }
-
-    /// The volumes, each with its current log.
-    fn volumes_by_id(&self) -> Vec<(VolumeId, Timeline)> {
-        let volumes: Vec<_> =
-            self.engine.system().state(|state| state.volumes().map(|volume| (volume.id, volume.timeline)).collect());
-        volumes.into_iter().filter_map(|(id, timeline)| Some((id, self.engine.timeline(timeline)?))).collect()
     }
 }
 

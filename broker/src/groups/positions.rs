@@ -4,25 +4,28 @@
 //! whether the group has gone on without the member: nobody's position lands behind that of who took over. Positions are
 //! read as they are visible, which those are that were acknowledged.
 //!
-//! The key of a position is (group, topic, partition), the same in every scope.
+//! The key of a position is (group, topic, partition), the same in every scope. A snapshot's positions are those that were
+//! frozen with it, and what was committed since, which is kept beside it ([`overlay`](super::overlay)).
 
 use std::sync::Arc;
 
-use millpond_storage::state::{Committed, Fact, Position, PositionKey, Topic, TopicId, Txn, VolumeId};
-use millpond_storage::{Error, Timeline, TimelineId, TopicNumber};
+use millpond_storage::state::{Committed, Fact, PinId, Position, PositionKey, State, Topic, TopicId, Txn};
+use millpond_storage::{Error, Timeline, TopicNumber};
 
 use super::batch::Batch;
+use super::overlay::OverlayKey;
 use super::request::MemberClaim;
 use super::spelling::TopicIdentity;
-use super::{GroupError, GroupKey, Groups, Scope};
+use super::{GroupError, GroupKey, Groups};
+use crate::scope::Scope;
 
 /// A topic, as far as positions have to know it.
 #[derive(Clone, Debug)]
 pub struct PositionTopic {
     /// The log of its volume.
     pub timeline: Timeline,
-    /// Its volume.
-    pub volume: VolumeId,
+    /// Its volume, or the snapshot that it is in.
+    pub home: Scope,
     /// Its number there.
     pub number: TopicNumber,
     /// How many partitions it had when it was looked up.
@@ -31,12 +34,22 @@ pub struct PositionTopic {
     pub name: Arc<str>,
     /// The id that clients know it by.
     pub id: TopicId,
+    /// What its snapshot shows, if it is in one.
+    pub frozen: Option<Arc<State>>,
 }
 
 impl PositionTopic {
+    /// The snapshot that it is in.
+    fn pin(&self) -> Option<PinId> {
+        match self.home {
+            Scope::Snapshot(pin) => Some(pin),
+            Scope::Everything | Scope::Volume(_) => None,
+        }
+    }
+
     /// What the topic is, whatever it is called.
     pub fn identity(&self) -> TopicIdentity {
-        TopicIdentity { volume: self.volume, number: self.number }
+        TopicIdentity { home: self.home, number: self.number }
     }
 }
 
@@ -58,8 +71,8 @@ pub struct Commit {
 /// A position that a group committed.
 #[derive(Clone, Debug)]
 pub struct GroupPosition {
-    /// The log of the topic's volume.
-    pub timeline: TimelineId,
+    /// The topic's volume or snapshot.
+    pub home: Scope,
     /// The topic.
     pub topic: Arc<Topic>,
     /// The partition.
@@ -109,7 +122,7 @@ impl Groups {
             match &checked {
                 Err(error) => batch.refuse(place, (*error).into()),
                 Ok(()) if self.is_too_long(&commit.metadata) => batch.refuse(place, PositionError::MetadataTooLarge),
-                Ok(()) => batch.add(place, commit.topic.timeline.clone(), commit),
+                Ok(()) => batch.add(place, self.log_of(&commit.topic), commit),
             }
         }
         let coordinator = Arc::clone(&self.coordinator);
@@ -123,12 +136,27 @@ impl Groups {
         })
     }
 
+    /// The log that a topic's positions are committed to: that of its volume, or, of a snapshot's topic, that of `system`.
+    fn log_of(&self, topic: &PositionTopic) -> Timeline {
+        if topic.pin().is_some() { self.engine.system().clone() } else { topic.timeline.clone() }
+    }
+
     fn is_too_long(&self, metadata: &str) -> bool {
         metadata.len() > self.settings.metadata_bytes_max.min(METADATA_BYTES_MAX)
     }
 
     /// What a group committed for partitions of a topic.
     pub fn positions(&self, group_id: &str, topic: &PositionTopic, partitions: &[i32]) -> Vec<Option<Committed>> {
+        if let (Some(frozen), Some(pin)) = (&topic.frozen, topic.pin()) {
+            return self.engine.system().state(|system| {
+                let find = |partition: &i32| {
+                    let partition = u32::try_from(*partition).ok()?;
+                    let key = OverlayKey { pin, topic: topic.number, partition, group: group_id };
+                    key.find(system).unwrap_or_else(|| frozen.position(group_id, topic.number, partition).cloned())
+                };
+                partitions.iter().map(find).collect()
+            });
+        }
         topic.timeline.state(|state| {
             let find = |partition: &i32| {
                 let partition = u32::try_from(*partition).ok()?;
@@ -141,23 +169,22 @@ impl Groups {
     /// All that a group committed in a scope, topic by topic.
     pub fn all_positions(&self, scope: Scope, group_id: &str) -> Vec<GroupPosition> {
         let mut positions = Vec::new();
-        for timeline in self.volumes(scope) {
-            timeline.state(|state| {
-                positions.extend(state.positions_of(group_id).map(|(topic, partition, committed)| GroupPosition {
-                    timeline: timeline.id(),
-                    topic: Arc::clone(topic),
-                    partition,
-                    committed: committed.clone(),
-                }));
-            });
+        for place in self.places(scope) {
+            let (home, found) = (place.home(), place.positions_of(self.engine.system(), group_id));
+            positions.extend(found.into_iter().map(|(topic, partition, committed)| GroupPosition {
+                home,
+                topic,
+                partition,
+                committed,
+            }));
         }
         positions
     }
 
     /// Whether a group committed anything in a scope.
     pub(super) fn has_positions(&self, scope: Scope, group_id: &str) -> bool {
-        let has_any = |timeline: &Timeline| timeline.state(|state| state.positions_of(group_id).next().is_some());
-        self.volumes(scope).iter().any(has_any)
+        let system = self.engine.system();
+        self.places(scope).iter().any(|place| place.has_positions_of(system, group_id))
     }
 
     /// Deletes single positions. An error of the whole is one of the group; positions that are not there are deleted, too.
@@ -176,13 +203,16 @@ impl Groups {
             if self.coordinator.is_subscribed_to(key, &name, topic.identity()) {
                 batch.refuse(place, PositionError::Subscribed);
             } else {
-                batch.add(place, topic.timeline.clone(), (topic.name, partition));
+                batch.add(place, self.log_of(&topic), (topic, partition));
             }
         }
         let group: Arc<str> = key.group_id.as_str().into();
-        Ok(batch.submit(move |txn, positions: Vec<(Arc<str>, u32)>| {
-            let delete = |(topic, partition)| {
-                let key = PositionKey { group: Arc::clone(&group), topic, partition };
+        Ok(batch.submit(move |txn, positions: Vec<(PositionTopic, u32)>| {
+            let delete = |(topic, partition): (PositionTopic, u32)| {
+                if let Some(pin) = topic.pin() {
+                    return OverlayKey { pin, topic: topic.number, partition, group: &group }.put(txn, None);
+                }
+                let key = PositionKey { group: Arc::clone(&group), topic: topic.name, partition };
                 if txn.get::<Position>(&key).is_some() {
                     txn.delete::<Position>(key);
                 }
@@ -199,11 +229,6 @@ fn storable(key: &GroupKey) -> Result<(), GroupError> {
 
 /// Says a position, if its topic is still the one that was meant.
 fn put(txn: &mut Txn<'_>, group: &Arc<str>, commit: &Commit, time: i64) -> Result<(), PositionError> {
-    let topic = txn.topic_by_number(commit.topic.number).ok_or(PositionError::UnknownPartition)?;
-    if commit.partition >= topic.partitions {
-        return Err(PositionError::UnknownPartition);
-    }
-    let key = PositionKey { group: Arc::clone(group), topic: topic.name.short(), partition: commit.partition };
     let committed = Committed {
         offset: commit.offset,
         time,
@@ -211,6 +236,19 @@ fn put(txn: &mut Txn<'_>, group: &Arc<str>, commit: &Commit, time: i64) -> Resul
         metadata: commit.metadata.as_str().into(),
         topic_id: commit.topic.id,
     };
+    let Commit { topic: meant, partition, .. } = commit;
+    if let Some(pin) = meant.pin() {
+        if *partition >= meant.partitions {
+            return Err(PositionError::UnknownPartition);
+        }
+        let key = OverlayKey { pin, topic: meant.number, partition: *partition, group };
+        return key.put(txn, Some(&committed));
+    }
+    let topic = txn.topic_by_number(commit.topic.number).ok_or(PositionError::UnknownPartition)?;
+    if commit.partition >= topic.partitions {
+        return Err(PositionError::UnknownPartition);
+    }
+    let key = PositionKey { group: Arc::clone(group), topic: topic.name.short(), partition: commit.partition };
     txn.put(Fact::from(Position { key, committed }));
     Ok(())
 }

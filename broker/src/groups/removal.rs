@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
-use millpond_storage::state::Position;
+use millpond_storage::state::{Position, Txn};
 use millpond_storage::{Error, Timeline};
 
+use super::overlay::OverlayKey;
+use super::places::Place;
 use super::positions::PositionError;
 use super::{GroupError, GroupKey, Groups};
 use crate::completion;
@@ -18,13 +20,16 @@ impl Groups {
         &self,
         key: &GroupKey,
     ) -> Result<impl Future<Output = Result<(), PositionError>> + Send + use<>, GroupError> {
+        let places = self.places(key.scope);
+        if places.iter().any(|place| self.coordinator.is_claimed(key, place.home())) {
+            return Err(GroupError::NonEmptyGroup);
+        }
         let has_members_record = match self.coordinator.delete(key) {
             Ok(done) => Some(done),
             Err(GroupError::GroupIdNotFound) if self.has_positions(key.scope, &key.group_id) => None,
             Err(error) => return Err(error),
         };
-        let positions: Vec<_> =
-            self.volumes(key.scope).iter().map(|timeline| remove_positions(timeline, &key.group_id)).collect();
+        let positions: Vec<_> = places.iter().map(|place| self.remove_positions(place, &key.group_id)).collect();
         Ok(async move {
             for removed in positions {
                 removed.await.unwrap_or(Err(Error::Closed))?;
@@ -35,15 +40,34 @@ impl Groups {
             }
         })
     }
+
+    fn remove_positions(
+        &self,
+        place: &Place,
+        group_id: &str,
+    ) -> impl Future<Output = Option<Result<(), Error>>> + Send + use<> {
+        let (done, removed) = completion::pair();
+        let group: Arc<str> = group_id.into();
+        match place {
+            Place::Volume(_, timeline) => remove_from(timeline, group, done),
+            Place::Snapshot(pin, _) => {
+                let (system, pin) = (self.engine.system(), *pin);
+                let there = place.positions_of(system, group_id);
+                let delete = move |txn: &mut Txn<'_>| {
+                    for (topic, partition, _) in there {
+                        // A snapshot that is no more has no positions either.
+                        let _ = OverlayKey { pin, topic: topic.number, partition, group: &group }.put(txn, None);
+                    }
+                };
+                system.transact(delete, done);
+            }
+        }
+        removed
+    }
 }
 
 /// Deletes all positions of a group in a volume.
-fn remove_positions(
-    timeline: &Timeline,
-    group_id: &str,
-) -> impl Future<Output = Option<Result<(), Error>>> + Send + use<> {
-    let (done, removed) = completion::pair();
-    let group: Arc<str> = group_id.into();
+fn remove_from(timeline: &Timeline, group: Arc<str>, done: impl FnOnce(Result<(), Error>) + Send + 'static) {
     timeline.transact(
         move |txn| {
             for position in txn.positions_of(&group) {
@@ -52,5 +76,4 @@ fn remove_positions(
         },
         done,
     );
-    removed
 }

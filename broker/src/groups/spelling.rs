@@ -9,14 +9,15 @@
 use std::collections::HashMap;
 
 use millpond_storage::TopicNumber;
-use millpond_storage::state::VolumeId;
+
+use crate::scope::Scope;
 
 /// What a topic is, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicIdentity {
-    /// The volume that has it.
-    pub volume: VolumeId,
-    /// Its number in the volume.
+    /// The volume or snapshot that has it.
+    pub home: Scope,
+    /// Its number there.
     pub number: TopicNumber,
 }
 
@@ -50,6 +51,11 @@ impl Spellings {
         None
     }
 
+    /// Whether a member names a topic of a volume or snapshot.
+    pub(super) fn is_in(&self, home: Scope) -> bool {
+        self.names.keys().any(|topic| topic.home == home)
+    }
+
     /// Whether a member names the topic.
     pub(super) fn contains(&self, topic: TopicIdentity) -> bool {
         self.names.contains_key(&topic)
@@ -77,10 +83,12 @@ impl Spellings {
 
 #[cfg(test)]
 mod tests {
+    use millpond_storage::state::VolumeId;
+
     use super::*;
 
     fn spelled(name: &str, topic: u32) -> TopicSpelling {
-        let topic = TopicIdentity { volume: VolumeId(1), number: TopicNumber(topic) };
+        let topic = TopicIdentity { home: Scope::Volume(VolumeId(1)), number: TopicNumber(topic) };
         TopicSpelling { name: name.to_owned(), topic }
     }
 

@@ -5,8 +5,9 @@ use millpond_storage::Timeline;
 use millpond_storage::state::{Change, Fact, Group, GroupKey as StoredKey};
 use tracing::warn;
 
+use super::GroupKey;
 use super::coordinator::{GroupStore, Saved};
-use super::{GroupKey, Scope};
+use crate::scope::Scope;
 
 /// Writes groups into the log of `system`.
 #[derive(Debug)]
@@ -19,14 +20,16 @@ impl SystemStore {
     pub(super) fn load(&self) -> Vec<(GroupKey, Bytes)> {
         self.system.state(|state| {
             let groups = state.groups();
-            groups.map(|(key, record)| (GroupKey::new(Scope(key.scope), &key.group), record.clone())).collect()
+            groups
+                .map(|(key, record)| (GroupKey::new(Scope::of_number(key.scope), &key.group), record.clone()))
+                .collect()
         })
     }
 }
 
 impl GroupStore for SystemStore {
     fn save(&self, key: &GroupKey, record: Option<Bytes>, saved: Saved) {
-        let key = StoredKey { scope: key.scope.0, group: key.group_id.as_str().into() };
+        let key = StoredKey { scope: key.scope.number(), group: key.group_id.as_str().into() };
         let change = match record {
             Some(members) => Change::Put(Group { key, members }),
             None => Change::Delete(key),

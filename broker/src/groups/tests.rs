@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millpond_storage::disk::SimDisk;
-use millpond_storage::state::{Change, Committed, Fact, Topic, TopicName};
+use millpond_storage::state::{Change, Committed, Fact, PinId, State as FrozenState, Topic, TopicName, VolumeId};
 use millpond_storage::{DEFAULT_VOLUME, Options, TopicNumber};
 use tokio::sync::oneshot;
 
@@ -14,6 +14,7 @@ use super::request::{JoinRequest, Leaver, MemberClaim, Protocol, SyncRequest};
 use super::spelling::TopicIdentity;
 use super::subscription::encode_subscription;
 use super::*;
+use crate::scope::Scope;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -22,7 +23,11 @@ struct Names;
 impl TopicNames for Names {
     fn identity(&self, _scope: Scope, name: &str) -> Option<TopicIdentity> {
         let number = TopicNumber(name.strip_prefix('t')?.parse().ok()?);
-        Some(TopicIdentity { volume: VolumeId(1), number })
+        Some(TopicIdentity { home: Scope::Volume(VolumeId(1)), number })
+    }
+
+    fn frozen(&self, _: PinId) -> Option<Arc<FrozenState>> {
+        None
     }
 }
 
@@ -56,7 +61,7 @@ impl World {
             retention_check_interval: Duration::from_mins(10),
         };
         let clock = Box::new(move || clock.load(Ordering::Relaxed));
-        let groups = Groups::open_at(Arc::clone(&engine), members, positions, Box::new(Names), clock);
+        let groups = Groups::open_at(Arc::clone(&engine), members, positions, Arc::new(Names), clock);
         Self { engine, groups, now }
     }
 
@@ -93,7 +98,15 @@ impl World {
         let mut id = [0; 16];
         id[10..14].copy_from_slice(&number.to_be_bytes());
         let number = TopicNumber(number);
-        PositionTopic { timeline, volume: volume.id, number, partitions: 3, name: format!("t{number}").into(), id }
+        PositionTopic {
+            timeline,
+            home: Scope::Volume(volume.id),
+            number,
+            partitions: 3,
+            name: format!("t{number}").into(),
+            id,
+            frozen: None,
+        }
     }
 
     fn commit_of(&self, number: u32, partition: u32, offset: i64) -> Commit {
@@ -148,7 +161,7 @@ impl World {
 }
 
 fn key(group_id: &str) -> GroupKey {
-    GroupKey::new(Scope::EVERYTHING, group_id)
+    GroupKey::new(Scope::Everything, group_id)
 }
 
 fn outsider() -> MemberClaim {
@@ -168,7 +181,7 @@ async fn what_is_committed_is_read_back() {
     let topic_id = world.topic(20).id;
     let expected = Committed { offset: 6, time: 77, leader_epoch: 4, metadata: "note".into(), topic_id };
     assert_eq!(found[0], Some(expected));
-    let all = world.groups.all_positions(Scope::EVERYTHING, "g");
+    let all = world.groups.all_positions(Scope::Everything, "g");
     let all: Vec<_> = all.iter().map(|at| (&*at.topic.name.topic, at.partition, at.committed.offset)).collect();
     assert_eq!(all, [("t20", 0, 5), ("t20", 1, 6), ("t21", 2, 9)]);
     assert_eq!(world.position("h", 20), None);
@@ -219,7 +232,7 @@ async fn a_group_of_positions_only_is_there() {
     world.commit("g", 20, 5).await.unwrap();
     assert_eq!(world.groups.describe(&key("g")), Some(GroupDescription::simple()));
     world.member("h").await;
-    let listed: Vec<_> = world.groups.list(Scope::EVERYTHING).into_iter().collect();
+    let listed: Vec<_> = world.groups.list(Scope::Everything).into_iter().collect();
     assert_eq!(listed.len(), 2);
     assert_eq!(
         (listed[0].0.as_str(), listed[0].1.state, listed[0].1.protocol_type.as_deref()),
@@ -244,7 +257,7 @@ async fn a_deleted_group_has_neither_members_nor_positions() {
 
     world.groups.delete(&key("other")).unwrap().await.unwrap();
     assert_eq!(world.position("other", 20), None);
-    assert!(world.groups.list(Scope::EVERYTHING).is_empty());
+    assert!(world.groups.list(Scope::Everything).is_empty());
 }
 
 #[tokio::test]
@@ -347,6 +360,6 @@ async fn members_and_positions_survive_the_broker() {
     drop(world);
 
     let world = World::open(&disk, 0);
-    assert!(world.groups.list(Scope::EVERYTHING).is_empty(), "what was deleted stays so");
+    assert!(world.groups.list(Scope::Everything).is_empty(), "what was deleted stays so");
     world.engine.close().unwrap();
 }

@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::HttpState;
 use super::problem::Problem;
 use crate::broker::Broker;
+use crate::groups::GroupKey;
 use crate::groups::assignment::assigned_partitions;
 use crate::groups::request::{GroupDescription, MemberDescription};
-use crate::groups::{GroupKey, Scope};
+use crate::scope::Scope;
 
 /// All groups, by id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +107,7 @@ impl GroupPosition {
 
 pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<GroupList>, Problem> {
     let broker = state.broker()?;
-    let groups = broker.groups.list(Scope::EVERYTHING).into_iter();
+    let groups = broker.groups.list(Scope::Everything).into_iter();
     let summary = |(group, described): (String, GroupDescription)| GroupSummary {
         state: described.state.name().to_owned(),
         protocol_type: described.protocol_type.unwrap_or_default(),
@@ -121,7 +122,7 @@ pub(super) async fn describe(
     Path(group): Path<String>,
 ) -> Result<Json<Group>, Problem> {
     let broker = state.broker()?;
-    let described = broker.groups.describe(&GroupKey::new(Scope::EVERYTHING, &group)).ok_or_else(|| {
+    let described = broker.groups.describe(&GroupKey::new(Scope::Everything, &group)).ok_or_else(|| {
         let detail = format!("There is no group {group:?}. `millpond group list` shows those that there are.");
         Problem::new(StatusCode::NOT_FOUND, "unknown-group", "There is no such group", detail)
     })?;
@@ -137,7 +138,7 @@ pub(super) async fn describe(
 
 /// How many there are now: a list has no members.
 fn members(broker: &Broker, group: &str) -> usize {
-    let described = broker.groups.describe(&GroupKey::new(Scope::EVERYTHING, group));
+    let described = broker.groups.describe(&GroupKey::new(Scope::Everything, group));
     described.map_or(0, |described| described.members.len())
 }
 
@@ -156,8 +157,8 @@ fn member(seen: MemberDescription) -> GroupMember {
 /// The group's positions in topics that are listed.
 fn positions(broker: &Broker, group: &str) -> Vec<GroupPosition> {
     let mut positions = BTreeMap::new();
-    for found in broker.groups.all_positions(Scope::EVERYTHING, group) {
-        let Some(topic) = broker.topics.listed(found.timeline, &found.topic) else { continue };
+    for found in broker.groups.all_positions(Scope::Everything, group) {
+        let Some(topic) = broker.topics.listed(Scope::Everything, found.home, &found.topic) else { continue };
         let partition = i32::try_from(found.partition).unwrap_or(i32::MAX);
         let position = GroupPosition {
             topic: topic.name().to_string(),
@@ -182,9 +183,10 @@ mod tests {
     /// Commits a position of a client that is outside of the group protocol.
     async fn commit(broker: &Broker, group: &str, offset: i64) {
         let new = NewTopic { name: "trades".to_owned(), ..NewTopic::default() };
-        let found = broker.topics.create(new).await.unwrap();
+        let found = broker.topics.create(Scope::Everything, new).await.unwrap();
         let topic = PositionTopic {
-            volume: found.volume(),
+            home: found.home(),
+            frozen: None,
             number: found.topic.number,
             partitions: found.topic.partitions,
             id: found.id.into_bytes(),
@@ -193,7 +195,7 @@ mod tests {
         };
         let commit = Commit { topic, partition: 0, offset, leader_epoch: -1, metadata: "note".to_owned() };
         let claim = MemberClaim { member_id: String::new(), instance_id: None, generation: -1 };
-        let key = GroupKey::new(Scope::EVERYTHING, group);
+        let key = GroupKey::new(Scope::Everything, group);
         broker.groups.commit(&key, &claim, vec![commit]).await.pop().unwrap().unwrap();
     }
 

@@ -20,6 +20,7 @@ use super::HttpState;
 use super::body::Body;
 use super::problem::Problem;
 use crate::broker::Broker;
+use crate::scope::Scope;
 use crate::topics::config_keys::checked;
 use crate::topics::describe::{ConfigSource, describe_topic};
 use crate::topics::{NewTopic as Creation, Resolved, TopicError, ids};
@@ -44,7 +45,7 @@ pub struct TopicSummary {
     pub partitions: usize,
     /// Offsets between the start and the end of its partitions, which is about how many records it has.
     pub records: u64,
-    /// Bytes of its batches.
+    /// Bytes of its batches; of a snapshot's none, which holds no bytes that are its alone.
     pub bytes: u64,
 }
 
@@ -76,7 +77,7 @@ pub struct TopicPartition {
     pub last_stable_offset: i64,
     /// Where all readers end.
     pub high_watermark: i64,
-    /// Bytes of its batches.
+    /// Bytes of its batches; of a snapshot's none, which holds no bytes that are its alone.
     pub bytes: u64,
 }
 
@@ -106,14 +107,15 @@ pub struct NewTopic {
 }
 
 pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<TopicList>, Problem> {
-    let topics = state.broker()?.topics.list().iter().map(summary).collect();
+    let topics = state.broker()?.topics.list(Scope::Everything).iter().map(summary).collect();
     Ok(Json(TopicList { topics }))
 }
 
 pub(super) async fn describe(State(state): State<HttpState>, Path(name): Path<String>) -> Result<Json<Topic>, Problem> {
     let broker = state.broker()?;
-    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, &error))?;
-    Ok(Json(topic(broker, &found)?))
+    let found = broker.topics.resolve_loaded(Scope::Everything, &name).await;
+    let found = found.map_err(|error| problem(&name, &error))?;
+    Ok(Json(topic(broker, &found).await?))
 }
 
 pub(super) async fn create(
@@ -124,13 +126,14 @@ pub(super) async fn create(
     let given = new.config.iter().map(|(key, value)| (key.as_str(), Some(value.as_str())));
     let settings = checked(given).map_err(|error| problem(&new.name, &error.into()))?;
     let creation = Creation { name: new.name.clone(), partitions: new.partitions, settings };
-    let created = broker.topics.create(creation).await.map_err(|error| problem(&new.name, &error))?;
-    Ok((StatusCode::CREATED, Json(topic(broker, &created)?)))
+    let created =
+        broker.topics.create(Scope::Everything, creation).await.map_err(|error| problem(&new.name, &error))?;
+    Ok((StatusCode::CREATED, Json(topic(broker, &created).await?)))
 }
 
 pub(super) async fn delete(State(state): State<HttpState>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
     let broker = state.broker()?;
-    let found = broker.topics.resolve(&name).map_err(|error| problem(&name, &error))?;
+    let found = broker.topics.resolve(Scope::Everything, &name).map_err(|error| problem(&name, &error))?;
     broker.topics.delete(&found).await.map_err(|error| problem(&name, &error))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -153,18 +156,17 @@ fn summary(found: &Resolved) -> TopicSummary {
     summary
 }
 
-fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
-    let view = found.timeline.live();
+async fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
     let mut partitions = Vec::new();
     for (number, partition) in (0..).zip(found.partitions()) {
-        let bounds = view.bounds(&partition).map_err(|error| problem(&found.name(), &error.into()))?;
+        let bounds = found.bounds(&partition).await.map_err(|error| problem(&found.name(), &error.into()))?;
         partitions.push(TopicPartition {
             partition: number,
             leader_epoch: found.timeline.leader_epoch(),
             log_start_offset: bounds.log_start,
             last_stable_offset: bounds.last_stable,
             high_watermark: bounds.high_watermark,
-            bytes: partition.live_bytes(),
+            bytes: if found.is_frozen() { 0 } else { partition.live_bytes() },
         });
     }
     let setting = |key: crate::topics::describe::Described| TopicSetting {
@@ -205,7 +207,8 @@ fn problem(name: &str, error: &TopicError) -> Problem {
         TopicError::Internal(_) | TopicError::DeletionDisabled => {
             of(StatusCode::FORBIDDEN, "not-allowed", "The broker does not allow this")
         }
-        TopicError::Storage(_) => Problem::unavailable(error.to_string()),
+        TopicError::ReadOnly(_) => of(StatusCode::CONFLICT, "read-only", "A snapshot never changes"),
+        TopicError::Loading | TopicError::Fenced | TopicError::Storage(_) => Problem::unavailable(error.to_string()),
     }
 }
 

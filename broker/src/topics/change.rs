@@ -15,7 +15,7 @@ impl Topics {
         if let Err(error) = self.check_delete(found) {
             return refused(error);
         }
-        let (topics, timeline, number) = (self.clone(), found.timeline.id(), found.topic.number);
+        let (topics, home, number) = (self.clone(), found.home(), found.topic.number);
         let decide = move |txn: &mut Txn<'_>| {
             let topic = current(txn, number)?;
             // They would go by themselves: whoever reads them as records is told.
@@ -27,7 +27,7 @@ impl Topics {
         };
         let (done, changing) = pending();
         found.timeline.transact(decide, move |outcome| {
-            topics.0.known.forget(timeline, number);
+            topics.0.known.forget(home, number);
             done(flat(outcome));
         });
         changing
@@ -37,12 +37,12 @@ impl Topics {
         if !self.0.config.topics.allow_delete {
             return Err(TopicError::DeletionDisabled);
         }
-        not_internal(found)
+        changeable(found)
     }
 
     /// Adds partitions to a topic, so that it has `count`.
     pub fn add_partitions(&self, found: &Resolved, count: i32) -> Changing<()> {
-        if let Err(error) = not_internal(found) {
+        if let Err(error) = changeable(found) {
             return refused(error);
         }
         let number = found.topic.number;
@@ -56,7 +56,7 @@ impl Topics {
 
     /// Whether a topic could have `count` partitions now.
     pub fn check_partitions(&self, found: &Resolved, count: i32) -> Result<(), TopicError> {
-        not_internal(found)?;
+        changeable(found)?;
         grown(&found.topic, count).map(|_| ())
     }
 
@@ -66,7 +66,7 @@ impl Topics {
         found: &Resolved,
         change: impl FnOnce(&mut Overrides) -> Result<(), InvalidConfig>,
     ) -> Result<(), TopicError> {
-        not_internal(found)?;
+        changeable(found)?;
         Ok(change(&mut found.topic.settings.clone())?)
     }
 
@@ -76,7 +76,7 @@ impl Topics {
         found: &Resolved,
         change: impl FnOnce(&mut Overrides) -> Result<(), InvalidConfig> + Send + 'static,
     ) -> Changing<()> {
-        if let Err(error) = not_internal(found) {
+        if let Err(error) = changeable(found) {
             return refused(error);
         }
         let number = found.topic.number;
@@ -97,8 +97,9 @@ pub(super) fn current(txn: &Txn<'_>, number: TopicNumber) -> Result<Topic, Topic
     txn.topic_by_number(number).ok_or(TopicError::Unknown)
 }
 
-/// Clients change no topic of the broker's own.
-pub(super) fn not_internal(found: &Resolved) -> Result<(), TopicError> {
+/// Clients change no topic of a snapshot, and none of the broker's own.
+pub(super) fn changeable(found: &Resolved) -> Result<(), TopicError> {
+    found.check_writable()?;
     if found.topic.internal { Err(TopicError::Internal(found.name().to_string())) } else { Ok(()) }
 }
 

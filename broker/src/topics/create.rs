@@ -11,9 +11,10 @@ use super::ids::Spelling;
 use super::names::InvalidName;
 use super::pending::{Changing, flat, pending};
 use super::place::Place;
-use super::streams::{self, Stream};
+use super::streams;
 use super::{Resolved, TopicError, Topics};
 use crate::config::TopicsConfig;
+use crate::scope::Scope;
 
 /// A topic to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,84 +36,101 @@ struct Plan {
 }
 
 impl Topics {
-    /// Creates a topic.
-    pub fn create(&self, new: NewTopic) -> Changing<Resolved> {
+    /// Creates a topic, by the name that a client of a scope gave it.
+    pub fn create(&self, scope: Scope, new: NewTopic) -> Changing<Resolved> {
         let topics = self.clone();
-        let submitted = self.plan(new).map(|plan| self.submit(plan));
+        let submitted = self.plan(scope, new).map(|plan| (plan.place.home, plan.spelling, self.submit(plan)));
         Box::pin(async move {
-            let (place, spelling, created) = submitted?;
+            let (home, spelling, created) = submitted?;
             let number = created.await?;
             // Somebody may have deleted it already.
-            let topic = place.topic_by_number(number).ok_or(TopicError::Unknown)?;
-            Ok(topics.resolved(place, topic, spelling))
+            topics.by_number(home, number, spelling)
         })
     }
 
     /// Creates a topic with the broker's defaults, unless it is there when it comes to that. So two that ask for a topic at
     /// once get the same. The name is one that [`Topics::resolve`] took.
-    pub fn create_when_asked_for(&self, name: &str) -> Changing<Resolved> {
+    pub fn create_when_asked_for(&self, scope: Scope, name: &str) -> Changing<Resolved> {
         let topics = self.clone();
         let name = name.to_owned();
-        let created = self.create(NewTopic { name: name.clone(), ..NewTopic::default() });
+        let created = self.create(scope, NewTopic { name: name.clone(), ..NewTopic::default() });
         Box::pin(async move {
             match created.await {
-                Err(TopicError::AlreadyExists(_)) => topics.resolve(&name),
+                Err(TopicError::AlreadyExists(_)) => topics.resolve(scope, &name),
                 // It has a name that could be one: there is no such stream, and topics alone come into being.
-                Err(TopicError::InvalidName(_)) => Err(TopicError::Unknown),
+                Err(TopicError::InvalidName(_) | TopicError::ReadOnly(_)) => Err(TopicError::Unknown),
                 outcome => outcome,
             }
         })
     }
 
     /// Whether a topic could be created now, and how many partitions it would have.
-    pub fn check_new(&self, new: NewTopic) -> Result<u32, TopicError> {
-        self.plan(new).map(|plan| plan.topic.partitions)
+    pub fn check_new(&self, scope: Scope, new: NewTopic) -> Result<u32, TopicError> {
+        self.plan(scope, new).map(|plan| plan.topic.partitions)
     }
 
-    fn plan(&self, new: NewTopic) -> Result<Plan, TopicError> {
-        let name = self.parse(&new.name)?;
-        let place = self.place(name.home).filter(|_| !name.topic.is_empty());
-        let found = place.and_then(|place| {
-            let stream = place.timeline.state(|state| Stream::find(state, name.stream))?;
-            Some((place, stream))
-        });
-        let (place, stream) = found.ok_or_else(|| {
-            InvalidName(format!("'{}' is in no stream that there is; topics are created in existing ones", new.name))
+    fn plan(&self, scope: Scope, new: NewTopic) -> Result<Plan, TopicError> {
+        let directory = self.directory();
+        let found = directory.find(scope, &new.name, &self.0.recent).map_err(|why| match why {
+            TopicError::Unknown => nowhere(&new.name).into(),
+            why => why,
         })?;
+        if found.place.snapshot().is_some() {
+            return Err(TopicError::ReadOnly(new.name));
+        }
+        let open = found.place.open(&self.0.recent)?;
+        let stream = open.stream(found.stream).filter(|_| !found.topic.is_empty());
+        let stream = stream.ok_or_else(|| nowhere(&new.name))?;
+        let first = found.topic.split_once('.').map(|(first, _)| first);
+        if found.place.is_default() && first.is_some_and(|first| directory.is_reserved(first)) {
+            return Err(taken(found.topic, "a volume").into());
+        }
         let partitions = partitions(&self.0.config.topics, new.partitions.or(stream.partitions))?;
-        if place.topic(&name).is_some() {
+        if open.topic(found.stream, found.topic).is_some() {
             return Err(TopicError::AlreadyExists(new.name));
         }
-        let spelling = name.spelling();
         let topic = Topic {
-            name: TopicName::new(name.stream, name.topic),
+            name: TopicName::new(found.stream, found.topic),
             number: TopicNumber::FACTS,
             partitions,
             created: now_ms(),
             internal: false,
             settings: new.settings,
         };
-        Ok(Plan { place, spelling, topic })
+        Ok(Plan { place: found.place, spelling: found.spelling, topic })
     }
 
     /// Takes a number, then has the writer decide: each step is taken when the one before is durable, whoever waits.
-    fn submit(&self, plan: Plan) -> (Arc<Place>, Spelling, Changing<TopicNumber>) {
-        let Plan { place, spelling, topic } = plan;
+    fn submit(&self, plan: Plan) -> Changing<TopicNumber> {
+        let Plan { place, topic, .. } = plan;
         let (done, created) = pending();
-        let timeline = place.timeline.clone();
+        let timeline = place.timeline().clone();
         self.0.numbers.take(move |number| match number {
             Ok(number) => timeline.transact(move |txn| decide(txn, topic, number), move |outcome| done(flat(outcome))),
             Err(error) => done(Err(error.into())),
         });
-        (place, spelling, created)
+        created
     }
 }
 
-/// In the writer: nothing of this name may be there.
+fn nowhere(name: &str) -> InvalidName {
+    InvalidName(format!("'{name}' is in no stream that there is; topics are created in existing ones"))
+}
+
+fn taken(name: &str, by: &str) -> InvalidName {
+    InvalidName(format!("what '{name}' begins with is, or was, the name of {by}"))
+}
+
+/// In the writer: the stream must be there, and nothing of this name.
 fn decide(txn: &mut Txn<'_>, topic: Topic, number: u64) -> Result<TopicNumber, TopicError> {
+    let TopicName { stream, topic: name } = &topic.name;
     // It may have been deleted since the look at it.
-    if &*topic.name.stream != DEFAULT_STREAM && !streams::is_there(txn, &topic.name.stream) {
-        return Err(InvalidName(format!("there is no stream '{}' any more", topic.name.stream)).into());
+    if **stream != *DEFAULT_STREAM && !streams::is_there(txn, stream) {
+        return Err(nowhere(&topic.name.short()).into());
+    }
+    // Else its short name would mean another topic, in that stream.
+    if **stream == *DEFAULT_STREAM && name.split_once('.').is_some_and(|(first, _)| streams::is_there(txn, first)) {
+        return Err(taken(name, "a stream").into());
     }
     if txn.get::<Topic>(&topic.name).is_some() {
         return Err(TopicError::AlreadyExists(topic.name.short().to_string()));

@@ -41,6 +41,15 @@ pub enum TopicError {
     /// The topic is the broker's own.
     #[error("Topic '{0}' is internal and is not changed by clients.")]
     Internal(String),
+    /// The topic is in a snapshot.
+    #[error("Topic '{0}' is in a snapshot, which never changes; a clone of it can be written.")]
+    ReadOnly(String),
+    /// What the snapshot shows is being read for the first time.
+    #[error("The snapshot is being loaded.")]
+    Loading,
+    /// The volume was restored since the topic was looked up.
+    #[error("The volume was restored meanwhile.")]
+    Fenced,
     /// `topics.allow_delete` is off.
     #[error("Topic deletion is disabled.")]
     DeletionDisabled,

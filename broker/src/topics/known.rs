@@ -1,4 +1,4 @@
-//! What is worked out once for each topic and kept: its settings, and its ids.
+//! What is worked out once for each topic and kept: its settings.
 //!
 //! Invariant: an entry is used only for the very values of the topic and of its stream's document that it was made for, so that
 //! a change of either is a change of the entry at its next use.
@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use millpond_storage::state::{State, Topic, VolumeId};
-use millpond_storage::{Policy, TimelineId, TopicNumber};
-use uuid::Uuid;
+use millpond_storage::state::{State, Topic};
+use millpond_storage::{Policy, TopicNumber};
 
-use super::ids::{Spelling, TopicIdParts};
 use super::settings::TopicSettings;
 use super::streams;
 use crate::config::TopicsConfig;
+use crate::scope::Scope;
 
-/// What was worked out for topics.
+/// What was worked out for topics, by their homes.
 #[derive(Debug, Default)]
-pub(super) struct KnownTopics(DashMap<(TimelineId, TopicNumber), Known>);
+pub(super) struct KnownTopics(DashMap<(Scope, TopicNumber), Known>);
 
 /// What was worked out for one topic.
 #[derive(Debug)]
@@ -26,36 +25,36 @@ struct Known {
     topic: Arc<Topic>,
     stream: Option<Bytes>,
     settings: Arc<TopicSettings>,
-    /// By spelling.
-    ids: [Uuid; Spelling::ALL.len()],
 }
 
 impl KnownTopics {
-    /// The settings of a topic and its id in a spelling. `home`: the timeline and the volume where it was found; with the topic
-    /// comes the document of its stream.
-    pub(super) fn get(
+    /// The settings of a topic, with which comes the document of its stream.
+    pub(super) fn settings(
         &self,
         config: &TopicsConfig,
-        (timeline, volume): (TimelineId, VolumeId),
+        home: Scope,
         (topic, stream): (&Arc<Topic>, Option<Bytes>),
-        spelling: Spelling,
-    ) -> (Arc<TopicSettings>, Uuid) {
-        let key = (timeline, topic.number);
+    ) -> Arc<TopicSettings> {
+        let key = (home, topic.number);
         let is_current = |known: &Known| {
             Arc::ptr_eq(&known.topic, topic) && streams::is_same(known.stream.as_ref(), stream.as_ref())
         };
         if let Some(known) = self.0.get(&key).filter(|known| is_current(known)) {
-            return (Arc::clone(&known.settings), known.ids[spelling as usize]);
+            return Arc::clone(&known.settings);
         }
-        let ids = Spelling::ALL.map(|spelling| TopicIdParts { spelling, volume, number: topic.number }.id());
         let settings = Arc::new(settings_of(config, stream.as_ref(), topic));
-        self.0.insert(key, Known { topic: Arc::clone(topic), stream, settings: Arc::clone(&settings), ids });
-        (settings, ids[spelling as usize])
+        self.0.insert(key, Known { topic: Arc::clone(topic), stream, settings: Arc::clone(&settings) });
+        settings
     }
 
     /// Forgets a topic that was deleted.
-    pub(super) fn forget(&self, timeline: TimelineId, number: TopicNumber) {
-        self.0.remove(&(timeline, number));
+    pub(super) fn forget(&self, home: Scope, number: TopicNumber) {
+        self.0.remove(&(home, number));
+    }
+
+    /// Forgets all topics of homes that are no more.
+    pub(super) fn keep(&self, is_there: impl Fn(Scope) -> bool) {
+        self.0.retain(|(home, _), _| is_there(*home));
     }
 }
 

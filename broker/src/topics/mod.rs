@@ -5,14 +5,19 @@
 //! change of it is decided by the log's writer. What changes something is submitted before the call returns; the future that
 //! it returns only waits until the change is visible.
 //!
-//! - [`names`], [`ids`]: how topics are named on the wire.
+//! - [`names`], [`ids`]: how topics are named on the wire. The directory knows what the names mean, scope by scope.
+//! - [`Frozen`]: what a snapshot shows. Its topics are found and read like others, and never change.
 //! - [`config_keys`], [`settings`], [`describe`]: what can be set on them, and what it means.
 
 mod change;
 pub mod config_keys;
 mod create;
 pub mod describe;
+mod directory;
 mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod frozen;
 pub mod ids;
 mod known;
 pub mod names;
@@ -27,24 +32,28 @@ pub mod streams;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use millpond_storage::state::{Numbers, Topic, Volume};
-use millpond_storage::{DEFAULT_VOLUME, Engine, Error, TimelineId};
+use arc_swap::ArcSwap;
+use millpond_storage::state::{Numbers, PinId, Topic};
+use millpond_storage::{DEFAULT_VOLUME, Engine, Error, TopicNumber};
 use uuid::Uuid;
 
 pub use create::NewTopic;
 pub use error::TopicError;
+pub use frozen::Frozen;
 pub use known::policy;
 pub use pending::Changing;
 pub use resolved::Resolved;
 
 use crate::config::Config;
 use crate::numbers::NumberBlocks;
-use ids::{Spelling, TopicIdParts};
+use crate::scope::Scope;
+use directory::Directory;
+use frozen::Recent;
+use ids::{Form, Spelling, TopicIdParts};
 use known::KnownTopics;
-use names::{Home, Name};
-use place::Place;
+use place::{Log, Open, Place};
 use streams::Stream;
 
 /// Topic numbers that are reserved at a time.
@@ -58,98 +67,177 @@ struct Inner {
     engine: Arc<Engine>,
     config: Arc<Config>,
     numbers: NumberBlocks,
-    /// Volume `default`, where plain names are.
-    default: Arc<Place>,
+    directory: ArcSwap<Directory>,
+    /// Held by who makes the directory anew.
+    renewing: Mutex<()>,
+    recent: Arc<Recent>,
     known: KnownTopics,
 }
 
 impl Topics {
     /// The topics of an engine.
     pub fn new(engine: Arc<Engine>, config: Arc<Config>) -> Result<Self, Error> {
-        let (volume, timeline) = engine
-            .volume(DEFAULT_VOLUME)
+        let directory = Directory::read(&engine, None)
             .ok_or_else(|| Error::Invalid(format!("the data directory has no volume {DEFAULT_VOLUME}")))?;
         let numbers = NumberBlocks::new(engine.system().clone(), Numbers::Topic, NUMBERS_BLOCK);
-        let default = Arc::new(Place::new(volume, timeline));
-        Ok(Self(Arc::new(Inner { engine, config, numbers, default, known: KnownTopics::default() })))
+        Ok(Self(Arc::new(Inner {
+            engine,
+            config,
+            numbers,
+            directory: ArcSwap::from_pointee(directory),
+            renewing: Mutex::default(),
+            recent: Arc::default(),
+            known: KnownTopics::default(),
+        })))
     }
 
-    /// The topic that a name means.
-    pub fn resolve(&self, name: &str) -> Result<Resolved, TopicError> {
-        let name = self.parse(name)?;
-        let place = self.place(name.home).ok_or(TopicError::Unknown)?;
-        let topic = place.topic(&name).ok_or(TopicError::Unknown)?;
-        Ok(self.resolved(place, topic, name.spelling()))
+    /// The topic that a name means to a client of a scope.
+    pub fn resolve(&self, scope: Scope, name: &str) -> Result<Resolved, TopicError> {
+        let found = self.directory().find(scope, name, &self.0.recent)?;
+        let open = found.place.open(&self.0.recent)?;
+        let topic = open.topic(found.stream, found.topic).ok_or(TopicError::Unknown)?;
+        Ok(self.resolved(open, topic, found.spelling))
     }
 
-    /// The topic that an id means.
-    pub fn resolve_id(&self, id: &Uuid) -> Result<Resolved, TopicError> {
-        let TopicIdParts { spelling, volume, number } = TopicIdParts::of(id).ok_or(TopicError::UnknownId)?;
-        let place = self.place_where(|known| known.id == volume).ok_or(TopicError::UnknownId)?;
-        let topic = place.topic_by_number(number).ok_or(TopicError::UnknownId)?;
-        Ok(self.resolved(place, topic, spelling))
+    /// As [`Topics::resolve`]; what a snapshot shows is waited for.
+    pub async fn resolve_loaded(&self, scope: Scope, name: &str) -> Result<Resolved, TopicError> {
+        let directory = self.directory();
+        let place = match directory.find(scope, name, &self.0.recent) {
+            // What a short name means depends on what the snapshot shows.
+            Err(TopicError::Loading) => directory.place(scope).cloned(),
+            found => Some(found?.place),
+        };
+        let _loaded = match place.as_ref().map(|place| &place.log) {
+            Some(Log::Frozen(snapshot)) => Some(snapshot.wait(&self.0.recent).await?),
+            _ => None,
+        };
+        self.resolve(scope, name)
     }
 
-    /// All topics that a client is shown who names none, by name. Every listing is made from this one.
-    pub fn list(&self) -> Vec<Resolved> {
-        let place = &self.0.default;
-        let topics = place.topics().into_iter();
-        let mut listed: Vec<_> = topics.map(|topic| self.resolved(Arc::clone(place), topic, Spelling::Plain)).collect();
+    /// The topic that an id means to a client of a scope.
+    pub fn resolve_id(&self, scope: Scope, id: &Uuid) -> Result<Resolved, TopicError> {
+        let TopicIdParts { spelling, home, number } = TopicIdParts::of(id).ok_or(TopicError::UnknownId)?;
+        let directory = self.directory();
+        let place = directory.find_id(scope, home, spelling).ok_or(TopicError::UnknownId)?;
+        let open = place.open(&self.0.recent)?;
+        let topic = open.topic_by_number(number).ok_or(TopicError::UnknownId)?;
+        Ok(self.resolved(open, topic, spelling))
+    }
+
+    /// All topics that a client of a scope is shown who names none, by name. Every listing is made from this one. (Those of
+    /// a snapshot that is not [loaded](Topics::load) are left out.)
+    pub fn list(&self, scope: Scope) -> Vec<Resolved> {
+        let directory = self.directory();
+        let mut listed = Vec::new();
+        for open in directory.listed(scope).into_iter().filter_map(|place| place.open(&self.0.recent).ok()) {
+            let topics = open.topics().into_iter().filter(|topic| !topic.internal || is_own(scope, &open.place));
+            listed.extend(topics.map(|topic| {
+                let spelling = self.listed_spelling(&directory, scope, &open, &topic);
+                self.resolved(open.clone(), topic, spelling)
+            }));
+        }
         listed.sort_by_cached_key(Resolved::name);
         listed
     }
 
-    /// A topic of a timeline as [`Topics::list`] has it; none if it is not listed.
-    pub fn listed(&self, timeline: TimelineId, topic: &Arc<Topic>) -> Option<Resolved> {
-        let place = &self.0.default;
-        let is_listed = place.timeline.id() == timeline;
-        is_listed.then(|| self.resolved(Arc::clone(place), Arc::clone(topic), Spelling::Plain))
+    /// A topic of a volume or snapshot as [`Topics::list`] has it; none if it is not listed.
+    pub fn listed(&self, scope: Scope, home: Scope, topic: &Arc<Topic>) -> Option<Resolved> {
+        let directory = self.directory();
+        let place = directory.place(home).filter(|place| place.is_listed_in(scope))?;
+        let open = place.open(&self.0.recent).ok()?;
+        let spelling = self.listed_spelling(&directory, scope, &open, topic);
+        Some(self.resolved(open, Arc::clone(topic), spelling))
+    }
+
+    /// Loads what a snapshot shows, when that is not known yet. It stays loaded for as long as what is returned is held.
+    pub async fn load(&self, snapshot: PinId) -> Result<Arc<Frozen>, TopicError> {
+        let place = self.directory().place(Scope::Snapshot(snapshot)).cloned().ok_or(TopicError::Unknown)?;
+        match &place.log {
+            Log::Frozen(snapshot) => snapshot.wait(&self.0.recent).await,
+            Log::Live(_) => Err(TopicError::Unknown),
+        }
+    }
+
+    /// What a scope that is a snapshot shows; none for others.
+    pub fn frozen(&self, scope: Scope) -> Result<Option<Arc<Frozen>>, TopicError> {
+        match scope {
+            Scope::Everything | Scope::Volume(_) => Ok(None),
+            Scope::Snapshot(_) => {
+                let place = self.directory().place(scope).cloned().ok_or(TopicError::Unknown)?;
+                Ok(place.open(&self.0.recent)?.frozen)
+            }
+        }
+    }
+
+    /// Lets go of loaded snapshots that nobody else holds on to.
+    pub fn forget_snapshots(&self) {
+        self.0.recent.forget();
     }
 
     /// Whether a topic that is asked for by this name comes into being by itself: as its stream says, else as the broker is set.
-    pub fn is_created_when_asked_for(&self, name: &str) -> bool {
-        self.stream_of(name).is_some_and(|stream| stream.auto_create.unwrap_or(self.0.config.topics.auto_create))
+    pub fn is_created_when_asked_for(&self, scope: Scope, name: &str) -> bool {
+        self.stream_of(scope, name).is_some_and(|stream| stream.auto_create.unwrap_or(self.0.config.topics.auto_create))
     }
 
     /// The stream that a topic of this name is in, or would be.
-    pub fn stream_of(&self, name: &str) -> Option<Stream> {
-        let name = self.parse(name).ok()?;
-        let place = self.place(name.home)?;
-        place.timeline.state(|state| Stream::find(state, name.stream))
+    pub fn stream_of(&self, scope: Scope, name: &str) -> Option<Stream> {
+        let found = self.directory().find(scope, name, &self.0.recent).ok()?;
+        found.place.open(&self.0.recent).ok()?.stream(found.stream)
     }
 
-    fn parse<'a>(&self, name: &'a str) -> Result<Name<'a>, TopicError> {
-        let is_volume = |label: &str| {
-            label != DEFAULT_VOLUME && self.0.engine.system().state(|state| state.volume(label).is_some())
+    /// What volumes and snapshots there are now.
+    fn directory(&self) -> Arc<Directory> {
+        let known = self.0.directory.load();
+        if known.is_current(&self.0.engine) {
+            return Arc::clone(&known);
+        }
+        drop(known);
+        let _turn = self.0.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.directory.load_full();
+        if known.is_current(&self.0.engine) {
+            return known;
+        }
+        // There always is a volume `default`; should there be none, the last directory is as good as any.
+        let Some(renewed) = Directory::read(&self.0.engine, Some(&known)).map(Arc::new) else { return known };
+        self.0.known.keep(|home| renewed.place(home).is_some());
+        self.0.directory.store(Arc::clone(&renewed));
+        renewed
+    }
+
+    /// How a topic is spelled in a listing: as its place is shown, unless that name would mean another.
+    fn listed_spelling(&self, directory: &Directory, scope: Scope, open: &Open, topic: &Arc<Topic>) -> Spelling {
+        if scope == Scope::Everything {
+            return open.place.dotted_or_path(topic);
+        }
+        let short = topic.name.short();
+        let means_it = || {
+            let found = directory.find(scope, &short, &self.0.recent).ok()?;
+            let meant = open.topic(found.stream, found.topic)?;
+            (meant.number == topic.number && found.spelling.form == Form::Short).then_some(())
         };
-        Ok(Name::parse(name, is_volume)?)
+        let is_plain = !short.contains('.') || means_it().is_some();
+        Spelling::own(if is_plain { Form::Short } else { Form::Path })
     }
 
-    fn place(&self, home: Home<'_>) -> Option<Arc<Place>> {
-        match home {
-            Home::Default => Some(Arc::clone(&self.0.default)),
-            Home::Volume(name) => self.place_where(|volume| *volume.name == *name),
-            Home::Mount(path) => self.place_where(|volume| *volume.mount == *path),
-        }
+    /// A topic of a place as it is now.
+    fn by_number(&self, home: Scope, number: TopicNumber, spelling: Spelling) -> Result<Resolved, TopicError> {
+        let open = self.directory().place(home).ok_or(TopicError::Unknown)?.open(&self.0.recent)?;
+        let topic = open.topic_by_number(number).ok_or(TopicError::Unknown)?;
+        Ok(self.resolved(open, topic, spelling))
     }
 
-    /// The volume that `is_it` is true of.
-    fn place_where(&self, is_it: impl Fn(&Volume) -> bool) -> Option<Arc<Place>> {
-        if is_it(&self.0.default.volume) {
-            return Some(Arc::clone(&self.0.default));
-        }
-        let volume = self.0.engine.system().state(|state| state.volumes().find(|volume| is_it(volume)).cloned())?;
-        let timeline = self.0.engine.timeline(volume.timeline)?;
-        Some(Arc::new(Place::new(volume, timeline)))
+    fn resolved(&self, open: Open, topic: Arc<Topic>, spelling: Spelling) -> Resolved {
+        let stream = open.state(|state| streams::origin(state, &topic.name.stream));
+        let Open { place, frozen } = open;
+        let settings = self.0.known.settings(&self.0.config.topics, place.home, (&topic, stream));
+        let id = TopicIdParts { spelling, home: place.home, number: topic.number }.id();
+        Resolved { topic, timeline: place.timeline().clone(), settings, id, spelling, place, frozen }
     }
+}
 
-    fn resolved(&self, place: Arc<Place>, topic: Arc<Topic>, spelling: Spelling) -> Resolved {
-        let timeline = place.timeline.clone();
-        let home = (timeline.id(), place.volume.id);
-        let stream = timeline.state(|state| streams::origin(state, &topic.name.stream));
-        let (settings, id) = self.0.known.get(&self.0.config.topics, home, (&topic, stream), spelling);
-        Resolved { topic, timeline, settings, id, spelling, place }
-    }
+/// Whether a place's internal topics are listed in a scope: those of volume `default`, or of the one that is shown.
+fn is_own(scope: Scope, place: &Place) -> bool {
+    scope != Scope::Everything || place.is_default()
 }
 
 impl fmt::Debug for Topics {

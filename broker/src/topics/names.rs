@@ -1,44 +1,59 @@
-//! The one parser of topic names.
+//! The one parser of topic names: their grammar. Which volumes, snapshots and streams there are, and so what a name means,
+//! is the [directory](super::directory)'s to say.
 //!
 //! | form | means |
 //! |---|---|
 //! | `trades` | volume `default`; the name may hold dots |
 //! | `trading.taq.trades` | where the first label is, or was, another volume's name: `<volume>.<stream>.<topic>`, never a plain name |
+//! | `trading.-close.taq.trades` | the same in the snapshot `close` |
 //! | `/trading/taq:trades` | what the volume is mounted at, the stream, the topic |
+//! | `/trading/.snapshot/close/taq:trades` | the same in the snapshot `close` |
+//! | `trades`, `taq.trades` | on a listener of one volume or snapshot: in its stream `default`, or in another |
 //!
 //! Volume `default` has plain names only and reserves no prefix; `system` has no name. Parsing allocates nothing.
 
-use millpond_storage::state::DEFAULT_STREAM;
-
-use super::ids::Spelling;
-
 /// The longest topic name that Kafka knows, in bytes.
-const NAME_BYTES_MAX: usize = 249;
+pub(super) const NAME_BYTES_MAX: usize = 249;
 /// The longest path, in bytes.
 const PATH_BYTES_MAX: usize = 512;
 /// The longest name of a stream, in bytes.
 const LABEL_BYTES_MAX: usize = 64;
+/// The folder of a volume that its snapshots are in.
+pub(super) const SNAPSHOTS: &str = "/.snapshot";
+/// What the name of a snapshot begins with in an alias: no stream's does.
+pub(super) const SNAPSHOT_MARK: char = '-';
 
 /// A topic's name, taken apart. Whether there is such a topic is another matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name<'a> {
-    /// Where the volume is.
-    pub home: Home<'a>,
+pub enum Name<'a> {
+    /// Labels with dots between them, or one alone.
+    Labels(&'a str),
+    /// A path.
+    Path(Path<'a>),
+}
+
+/// A path, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path<'a> {
+    /// Where the volume is mounted, or the folder of one of its snapshots.
+    pub place: &'a str,
     /// The stream in the volume.
     pub stream: &'a str,
-    /// The topic in the stream. Empty where a dotted name has too few labels: nothing is called so.
+    /// The topic in the stream.
     pub topic: &'a str,
 }
 
-/// How a name says in which volume the topic is.
+/// Labels, if the first of them is a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Home<'a> {
-    /// Not at all: in volume `default`.
-    Default,
-    /// By the name of the volume.
-    Volume(&'a str),
-    /// By the path that the volume is mounted at.
-    Mount(&'a str),
+pub struct Dotted<'a> {
+    /// The volume's name.
+    pub volume: &'a str,
+    /// The snapshot of it.
+    pub snapshot: Option<&'a str>,
+    /// The stream in the volume.
+    pub stream: &'a str,
+    /// The topic in the stream. Empty where there are too few labels: nothing is called so.
+    pub topic: &'a str,
 }
 
 /// A name that no topic can have. Displays as the message that the client gets with `INVALID_TOPIC_EXCEPTION`.
@@ -47,43 +62,58 @@ pub enum Home<'a> {
 pub struct InvalidName(pub String);
 
 impl<'a> Name<'a> {
-    /// Takes a name apart. `is_volume` knows the names that volumes have or had, `default` not among them.
-    pub fn parse(text: &'a str, is_volume: impl FnOnce(&str) -> bool) -> Result<Self, InvalidName> {
+    /// Takes a name apart.
+    pub fn parse(text: &'a str) -> Result<Self, InvalidName> {
         if text.starts_with('/') {
-            return parse_path(text);
+            return Path::parse(text).map(Self::Path);
         }
         check_name(text)?;
-        let dotted = text.split_once('.').filter(|(label, _)| is_volume(label));
-        let Some((volume, rest)) = dotted else {
-            return Ok(Self { home: Home::Default, stream: DEFAULT_STREAM, topic: text });
-        };
-        let (stream, topic) = rest.split_once('.').unwrap_or((rest, ""));
-        Ok(Self { home: Home::Volume(volume), stream, topic })
-    }
-
-    /// How the topic is spelled.
-    pub fn spelling(&self) -> Spelling {
-        match self.home {
-            Home::Default | Home::Volume(_) => Spelling::Plain,
-            Home::Mount(_) => Spelling::Path,
-        }
+        Ok(Self::Labels(text))
     }
 }
 
-fn parse_path(text: &str) -> Result<Name<'_>, InvalidName> {
-    if text.len() > PATH_BYTES_MAX {
-        return Err(InvalidName(format!("a path has at most {PATH_BYTES_MAX} bytes, this one has {}", text.len())));
+impl<'a> Dotted<'a> {
+    /// Takes labels apart; none if there is but one.
+    pub fn of(labels: &'a str) -> Option<Self> {
+        let (volume, rest) = labels.split_once('.')?;
+        let (snapshot, rest) = match rest.strip_prefix(SNAPSHOT_MARK) {
+            Some(rest) => {
+                let (snapshot, rest) = rest.split_once('.').unwrap_or((rest, ""));
+                (Some(snapshot), rest)
+            }
+            None => (None, rest),
+        };
+        let (stream, topic) = rest.split_once('.').unwrap_or((rest, ""));
+        Some(Self { volume, snapshot, stream, topic })
     }
-    let malformed = || InvalidName(format!("'{text}' is no path like /volume/stream:topic"));
-    let (place, topic) = text.rsplit_once(':').ok_or_else(malformed)?;
-    let (mount, stream) = place.rsplit_once('/').ok_or_else(malformed)?;
+}
+
+impl<'a> Path<'a> {
+    fn parse(text: &'a str) -> Result<Self, InvalidName> {
+        if text.len() > PATH_BYTES_MAX {
+            return Err(InvalidName(format!("a path has at most {PATH_BYTES_MAX} bytes, this one has {}", text.len())));
+        }
+        let malformed = || InvalidName(format!("'{text}' is no path like /volume/stream:topic"));
+        let (place, topic) = text.rsplit_once(':').ok_or_else(malformed)?;
+        let (place, stream) = place.rsplit_once('/').ok_or_else(malformed)?;
+        if !is_mount(place) || !is_label(stream) {
+            return Err(malformed());
+        }
+        check_name(topic)?;
+        Ok(Self { place, stream, topic })
+    }
+
+    /// Where the volume is mounted, and the snapshot, if the path leads into one.
+    pub fn snapshot(&self) -> Option<(&'a str, &'a str)> {
+        let (folder, snapshot) = self.place.rsplit_once('/')?;
+        Some((folder.strip_suffix(SNAPSHOTS)?, snapshot))
+    }
+}
+
+/// Whether a volume can be mounted at a path, as far as the path alone can say.
+pub fn is_mount(path: &str) -> bool {
     let is_step = |step: &str| !step.is_empty() && step.bytes().all(is_legal);
-    let is_mount = mount.strip_prefix('/').is_some_and(|steps| steps.split('/').all(is_step));
-    if !is_mount || !is_label(stream) {
-        return Err(malformed());
-    }
-    check_name(topic)?;
-    Ok(Name { home: Home::Mount(mount), stream, topic })
+    path.strip_prefix('/').is_some_and(|steps| steps.split('/').all(is_step))
 }
 
 /// Whether a stream (or a volume, or a snapshot) can be called so.
@@ -117,44 +147,46 @@ fn check_name(name: &str) -> Result<(), InvalidName> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Name<'_>, InvalidName> {
-        Name::parse(text, |label| label == "trading")
-    }
-
-    fn plain(topic: &str) -> Name<'_> {
-        Name { home: Home::Default, stream: "default", topic }
+    fn path(text: &str) -> Path<'_> {
+        match Name::parse(text).unwrap() {
+            Name::Path(path) => path,
+            Name::Labels(_) => panic!("{text} is no path"),
+        }
     }
 
     #[test]
-    fn plain_names_are_in_default_dots_or_not() {
-        for name in ["trades", "a.b.c", "default.default.trades", "system.x.y", "trading", ".a", "a..b", "-", "_._"] {
-            assert_eq!(parse(name), Ok(plain(name)));
+    fn labels_are_what_kafka_allows() {
+        for name in ["trades", "a.b.c", "default.default.trades", "system.x.y", ".a", "a..b", "-", "_._"] {
+            assert_eq!(Name::parse(name), Ok(Name::Labels(name)));
         }
         let longest = "x".repeat(249);
-        assert_eq!(parse(&longest), Ok(plain(&longest)));
+        assert_eq!(Name::parse(&longest), Ok(Name::Labels(&longest)));
     }
 
     #[test]
-    fn a_volumes_prefix_never_falls_to_default() {
-        let home = Home::Volume("trading");
-        assert_eq!(parse("trading.taq.trades"), Ok(Name { home, stream: "taq", topic: "trades" }));
-        assert_eq!(parse("trading.taq.a.b"), Ok(Name { home, stream: "taq", topic: "a.b" }));
-        assert_eq!(parse("trading.taq"), Ok(Name { home, stream: "taq", topic: "" }));
-        assert_eq!(parse("trading."), Ok(Name { home, stream: "", topic: "" }));
+    fn dotted_names_are_volume_snapshot_stream_and_topic() {
+        let dotted = |snapshot, stream, topic| Some(Dotted { volume: "trading", snapshot, stream, topic });
+        assert_eq!(Dotted::of("trading.taq.trades"), dotted(None, "taq", "trades"));
+        assert_eq!(Dotted::of("trading.taq.a.b"), dotted(None, "taq", "a.b"));
+        assert_eq!(Dotted::of("trading.-close.taq.a.b"), dotted(Some("close"), "taq", "a.b"));
+        assert_eq!(Dotted::of("trading.taq"), dotted(None, "taq", ""));
+        assert_eq!(Dotted::of("trading.-close"), dotted(Some("close"), "", ""));
+        assert_eq!(Dotted::of("trading."), dotted(None, "", ""));
+        assert_eq!(Dotted::of("trading"), None);
     }
 
     #[test]
-    fn paths_are_mount_stream_and_topic() {
-        let name = parse("/user/mapr/taq:trades.x").unwrap();
-        assert_eq!(name, Name { home: Home::Mount("/user/mapr"), stream: "taq", topic: "trades.x" });
-        assert_eq!(name.spelling(), Spelling::Path);
-        let name = parse("/trading/.snapshot/eod/taq:trades").unwrap();
-        assert_eq!(name.home, Home::Mount("/trading/.snapshot/eod"));
+    fn paths_are_place_stream_and_topic() {
+        let deep = path("/user/mapr/taq:trades.x");
+        assert_eq!(deep, Path { place: "/user/mapr", stream: "taq", topic: "trades.x" });
+        assert_eq!(deep.snapshot(), None);
+        assert_eq!(path("/trading/.snapshot/eod/taq:trades").snapshot(), Some(("/trading", "eod")));
+        assert_eq!(path("/a/b/.snapshot/eod/taq:trades").snapshot(), Some(("/a/b", "eod")));
     }
 
     #[test]
     fn what_is_no_name_is_told_why() {
-        let message = |name: &str| parse(name).unwrap_err().to_string();
+        let message = |name: &str| Name::parse(name).unwrap_err().to_string();
         assert_eq!(message(""), "Topic name is invalid: the empty string is not allowed");
         assert_eq!(message(".."), "Topic name is invalid: '..' is not allowed");
         assert!(message(&"x".repeat(250)).contains("longer than the max allowed length 249"));
@@ -168,9 +200,9 @@ mod tests {
         for path in
             ["/", "/:", "/a", "/a/b", "/a:b", "//b:c", "/a//b:c", "/a/:c", "/a/b:", "/a/b.c:d", "/a/b:c d", "/ä/b:c"]
         {
-            assert!(parse(path).is_err(), "{path:?}");
+            assert!(Name::parse(path).is_err(), "{path:?}");
         }
-        assert!(parse(&format!("/a/{}:c", "b".repeat(65))).is_err());
-        assert!(parse(&format!("/{}/b:c", "a".repeat(513))).is_err());
+        assert!(Name::parse(&format!("/a/{}:c", "b".repeat(65))).is_err());
+        assert!(Name::parse(&format!("/{}/b:c", "a".repeat(513))).is_err());
     }
 }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use millpond_storage::state::{Topic, VolumeId};
-use millpond_storage::{Partition, Timeline, TopicPartition};
+use millpond_storage::state::{State, Topic, VolumeId};
+use millpond_storage::{Bounds, Error, Partition, Timeline, TopicPartition, View};
 use uuid::Uuid;
 
 use super::TopicError;
 use super::config_keys::Overrides;
+use super::frozen::Frozen;
 use super::ids::Spelling;
 use super::place::Place;
 use super::settings::TopicSettings;
 use super::streams;
+use crate::scope::Scope;
 
 /// A topic that was found, as it was then.
 #[derive(Clone, Debug)]
@@ -27,6 +29,7 @@ pub struct Resolved {
     /// That spelling.
     pub spelling: Spelling,
     pub(super) place: Arc<Place>,
+    pub(super) frozen: Option<Arc<Frozen>>,
 }
 
 impl Resolved {
@@ -37,12 +40,56 @@ impl Resolved {
 
     /// What its stream sets for it.
     pub fn stream_config(&self) -> Overrides {
-        self.timeline.state(|state| streams::config_of(streams::origin(state, &self.topic.name.stream).as_ref()))
+        let config = |state: &State| streams::config_of(streams::origin(state, &self.topic.name.stream).as_ref());
+        self.frozen.as_ref().map_or_else(|| self.timeline.state(config), |frozen| config(&frozen.state))
     }
 
-    /// The volume that it is in.
+    /// The volume or the snapshot that it is in.
+    pub fn home(&self) -> Scope {
+        self.place.home
+    }
+
+    /// The volume that it is in; of a topic in a snapshot that of the snapshot.
     pub fn volume(&self) -> VolumeId {
-        self.place.volume.id
+        self.place.volume
+    }
+
+    /// Whether it is in a snapshot, so that it never changes.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// The state of the snapshot that it is in.
+    pub fn frozen_state(&self) -> Option<&Arc<State>> {
+        self.frozen.as_ref().map(|frozen| &frozen.state)
+    }
+
+    /// What its records are read through.
+    pub fn view(&self) -> View {
+        self.frozen.as_ref().map_or_else(|| self.timeline.live(), |frozen| frozen.view().clone())
+    }
+
+    /// Where one of its partitions begins and ends. Of a snapshot's it may have to be read from a file, once.
+    pub async fn bounds(&self, partition: &Arc<Partition>) -> Result<Bounds, Error> {
+        match &self.frozen {
+            Some(frozen) => frozen.bounds(partition).await,
+            None => self.timeline.live().bounds(partition),
+        }
+    }
+
+    /// Whether a partition of it that was found before is no more.
+    pub fn is_gone(&self, partition: &Partition) -> bool {
+        self.frozen.is_none() && partition.is_gone()
+    }
+
+    /// Whether a partition of it that was found before is in a history that its volume has left.
+    pub fn is_fenced(&self, partition: &Partition) -> bool {
+        self.frozen.is_none() && partition.is_fenced()
+    }
+
+    /// Refuses what would change it.
+    pub fn check_writable(&self) -> Result<(), TopicError> {
+        if self.is_frozen() { Err(TopicError::ReadOnly(self.name().to_string())) } else { Ok(()) }
     }
 
     /// One of its partitions, by the index that clients use.
@@ -53,12 +100,19 @@ impl Resolved {
 
     /// One of its partitions while it runs.
     pub fn partition(&self, index: i32) -> Result<Arc<Partition>, TopicError> {
-        self.timeline.partition(self.partition_id(index)?).ok_or(TopicError::Unknown)
+        self.find(self.partition_id(index)?).ok_or(TopicError::Unknown)
     }
 
     /// All of its partitions, in order.
     pub fn partitions(&self) -> impl Iterator<Item = Arc<Partition>> + use<'_> {
         let ids = (0..self.topic.partitions).map(|index| TopicPartition::new(self.topic.number, index));
-        ids.filter_map(|id| self.timeline.partition(id))
+        ids.filter_map(|id| self.find(id))
+    }
+
+    fn find(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        match &self.frozen {
+            Some(frozen) => frozen.view().partition(id),
+            None => self.timeline.partition(id),
+        }
     }
 }

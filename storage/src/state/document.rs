@@ -7,6 +7,8 @@ use super::fact::{Kind, Thing, version};
 use super::fold::State;
 use crate::Result;
 use bytes::Bytes;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 const VERSION: u8 = 1;
@@ -18,6 +20,50 @@ pub struct DocumentKey {
     pub collection: u8,
     /// Its name there.
     pub name: Arc<str>,
+}
+
+/// What a document is found by: so that looking one up makes nothing.
+pub(super) trait Named {
+    fn parts(&self) -> (u8, &str);
+}
+
+impl Named for DocumentKey {
+    fn parts(&self) -> (u8, &str) {
+        (self.collection, &self.name)
+    }
+}
+
+impl Named for (u8, &str) {
+    fn parts(&self) -> (u8, &str) {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn Named + 'a> for DocumentKey {
+    fn borrow(&self) -> &(dyn Named + 'a) {
+        self
+    }
+}
+
+impl PartialEq for dyn Named + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn Named + '_ {}
+
+impl PartialOrd for dyn Named + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The order of [`DocumentKey`].
+impl Ord for dyn Named + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
 }
 
 /// Something that the broker keeps.

@@ -12,7 +12,7 @@
 
 use super::cluster::Cluster;
 use super::counter::{Counter, Numbers};
-use super::document::{Document, DocumentKey};
+use super::document::{Document, DocumentKey, Named};
 use super::fact::{Change, Fact, Thing};
 use super::floor::Floor;
 use super::group::{Group, GroupKey};
@@ -264,6 +264,11 @@ impl State {
     /// A document.
     pub fn document(&self, key: &DocumentKey) -> Option<&Bytes> {
         self.documents.get(key)
+    }
+
+    /// A document by the parts of its key.
+    pub fn document_named(&self, collection: u8, name: &str) -> Option<&Bytes> {
+        self.documents.get(&(collection, name) as &dyn Named)
     }
 
     /// All documents, by collection and name.

@@ -168,6 +168,11 @@ impl Timeline {
         look(&self.0.tables.read_state())
     }
 
+    /// A number that grows whenever a volume or a pin comes, changes or goes (in `system`). Read inside of [`Timeline::state`] it belongs to that state.
+    pub fn names_version(&self) -> u64 {
+        self.0.tables.names_version()
+    }
+
     /// Appends batches and says later what became of each.
     pub fn append(&self, append: Append, done: impl FnOnce(Vec<Result<Appended, AppendError>>) + Send + 'static) {
         if let Some(error) = self.0.refusal() {

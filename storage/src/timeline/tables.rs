@@ -3,7 +3,7 @@
 //! Invariants: every partition of a topic in the state is in the table, and no other but the internal ones; a partition whose topic was deleted is kept
 //! aside for views of the past, until nothing needs its batches. The same functions serve publishing and recovery.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::DashMap;
@@ -20,6 +20,8 @@ pub(crate) struct Tables {
     pub(crate) retired: DashMap<TopicPartition, Arc<Partition>>,
     state: RwLock<State>,
     leader_epoch: AtomicI32,
+    /// How often a volume or a pin came, changed or went.
+    names_version: AtomicU64,
     policy: PolicyOf,
 }
 
@@ -31,6 +33,7 @@ impl Tables {
             retired: DashMap::new(),
             state: RwLock::new(state),
             leader_epoch: AtomicI32::new(leader_epoch),
+            names_version: AtomicU64::new(0),
             policy,
         };
         for topic in [TopicNumber::FACTS, TopicNumber::POSITIONS] {
@@ -50,6 +53,11 @@ impl Tables {
 
     pub(crate) fn leader_epoch(&self) -> i32 {
         self.leader_epoch.load(Ordering::Acquire)
+    }
+
+    /// Grows whenever a volume or a pin comes, changes or goes: under the lock of the state, so that who reads it there knows that state.
+    pub(crate) fn names_version(&self) -> u64 {
+        self.names_version.load(Ordering::Acquire)
     }
 
     /// A partition, as far as its topic is visible.
@@ -84,6 +92,7 @@ impl Tables {
         state.apply(fact);
         match fact {
             Fact::Topic(Change::Put(topic)) => self.open(state, topic),
+            Fact::Volume(_) | Fact::Pin(_) => drop(self.names_version.fetch_add(1, Ordering::AcqRel)),
             Fact::LogStart(Change::Put(start)) => {
                 if let Some(partition) = self.partitions.get(&start.partition) {
                     partition.move_log_start(start.offset, lsn);

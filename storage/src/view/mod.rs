@@ -3,6 +3,7 @@
 //! A view never changes: the same question has the same answer, whatever is sealed, sorted, retained or collected meanwhile. (The live view is the
 //! view at the newest visible LSN, taken anew at each question.)
 
+mod epoch;
 mod piece;
 mod read;
 mod time;
@@ -85,6 +86,12 @@ impl View {
         }
     }
 
+    /// The same on a thread of the read pool.
+    pub fn bounds_later(&self, partition: &Arc<Partition>, done: impl FnOnce(Result<Bounds>) + Send + 'static) {
+        let (view, partition) = (self.clone(), Arc::clone(partition));
+        self.timeline.0.shared.read_pool.run(move || done(view.bounds(&partition)));
+    }
+
     /// Reads what can be read without a file: from the tail cache, or nothing at the end of the log. `None`: [`View::read`] has to look into files.
     pub fn read_now(&self, partition: &Partition, read: &Read) -> Option<Result<Fetched>> {
         if self.at.is_some() {
@@ -113,18 +120,6 @@ impl View {
     /// The first record that holds the greatest timestamp. Runs on the read pool.
     pub fn max_time(&self, partition: &Arc<Partition>, done: impl FnOnce(Result<Option<Found>>) + Send + 'static) {
         self.search(partition, done, View::max_time_in);
-    }
-
-    /// The greatest leader epoch at or below `epoch` and the offset where it ends, as Kafka's `OffsetForLeaderEpoch` has it; `None` if every epoch
-    /// known is greater.
-    pub fn end_for_epoch(&self, partition: &Partition, epoch: i32) -> Result<Option<(i32, i64)>> {
-        let bounds = self.bounds(partition)?;
-        let pieces = partition.pieces();
-        let epochs: Vec<_> = pieces.epochs.iter().filter(|known| known.start <= bounds.high_watermark).collect();
-        let above = epochs.partition_point(|known| known.epoch <= epoch);
-        let Some(known) = above.checked_sub(1).map(|at| epochs[at]) else { return Ok(None) };
-        let end = epochs.get(above).map_or(bounds.high_watermark, |next| next.start);
-        Ok(Some((known.epoch, end)))
     }
 
     /// The leader epoch that an offset was written under.

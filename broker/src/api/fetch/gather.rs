@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millpond_storage::{Error as StorageError, Fetched, Partition, Read, Waiter, Wake};
+use millpond_storage::{Bounds, Error as StorageError, Fetched, Partition, Read, Waiter, Wake};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -62,7 +62,7 @@ fn is_enough(found: &[Gathered], limits: &Limits) -> bool {
 async fn await_appended(targets: &[Target], found: &[Gathered]) -> bool {
     let mut is_more = false;
     for (target, gathered) in targets.iter().zip(found) {
-        let Some((topic, partition)) = &target.found else { continue };
+        let Some((topic, partition)) = target.live() else { continue };
         // Where nothing was read, the watermark may have moved between the read and the marks: the offset asked for tells.
         let known = if gathered.bytes == 0 { target.fetch_offset } else { gathered.marks.high_watermark };
         if partition.log_end() <= known {
@@ -85,7 +85,7 @@ fn wait_for_more(targets: &[Target], found: &[Gathered], notify: &Arc<Notify>) -
     // With nothing read at all, no limit can be why: what lies at the offset asked for is news, even if it came before the marks were taken.
     let is_empty = found.iter().all(|gathered| gathered.bytes == 0);
     let with_marks = targets.iter().zip(found).filter_map(|(target, gathered)| {
-        let (_, partition) = target.found.as_ref()?;
+        let (_, partition) = target.live()?;
         let asked = is_empty && target.max_bytes > 0;
         let known = if asked { target.fetch_offset } else { gathered.marks.high_watermark };
         Some(partition.wait(known, &wake))
@@ -124,19 +124,19 @@ async fn read_one(
     partition: &Arc<Partition>,
     read: Read,
 ) -> Result<Gathered, ErrorCode> {
-    if partition.is_gone() {
+    if topic.is_gone(partition) {
         return Err(target.missing);
     }
+    if topic.is_fenced(partition) {
+        return Err(ErrorCode::FencedLeaderEpoch);
+    }
     error::check_leader_epoch(target.leader_epoch, topic.timeline.leader_epoch())?;
-    let view = topic.timeline.live();
+    let view = topic.view();
     if target.last_fetched_epoch >= 0 {
-        let end = view.end_for_epoch(partition, target.last_fetched_epoch).map_err(|why| error::of_storage(&why))?;
-        match end {
-            Some((epoch, end)) if epoch < target.last_fetched_epoch || end < target.fetch_offset => {
-                return Ok(Gathered { diverging: Some((epoch, end)), ..Gathered::of(partition, Fetched::default()) });
-            }
-            Some(_) => {}
-            None => return Ok(Gathered { diverging: Some((-1, -1)), ..Gathered::of(partition, Fetched::default()) }),
+        let bounds = topic.bounds(partition).await.map_err(|why| fetch_code(&why))?;
+        let end = view.end_for_epoch(partition, &bounds, target.last_fetched_epoch).unwrap_or((-1, -1));
+        if end.0 < target.last_fetched_epoch || end.1 < target.fetch_offset {
+            return Ok(Gathered { diverging: Some(end), ..Gathered::of(bounds, Fetched::default()) });
         }
     }
     let fetched = if let Some(fetched) = view.read_now(partition, &read) {
@@ -147,13 +147,16 @@ async fn read_one(
         fetched.await.ok_or(ErrorCode::UnknownServerError)?
     };
     let fetched = fetched.map_err(|why| fetch_code(&why))?;
-    Ok(Gathered::of(partition, fetched))
+    // Taken after the read: what was read lies within.
+    let bounds = topic.bounds(partition).await.map_err(|why| fetch_code(&why))?;
+    Ok(Gathered::of(bounds, fetched))
 }
 
 /// Only errors that Kafka itself gives in a fetch: Java's consumer throws on others.
 fn fetch_code(why: &StorageError) -> ErrorCode {
     match error::of_storage(why) {
         code @ (ErrorCode::OffsetOutOfRange
+        | ErrorCode::FencedLeaderEpoch
         | ErrorCode::UnknownTopicOrPartition
         | ErrorCode::KafkaStorageError
         | ErrorCode::CorruptMessage) => code,
@@ -162,10 +165,8 @@ fn fetch_code(why: &StorageError) -> ErrorCode {
 }
 
 impl Gathered {
-    fn of(partition: &Partition, Fetched { pieces, bytes }: Fetched) -> Self {
-        let high_watermark = partition.high_watermark();
-        let marks =
-            Marks { error: error::NONE, high_watermark, last_stable: high_watermark, log_start: partition.log_start() };
+    fn of(Bounds { log_start, last_stable, high_watermark }: Bounds, Fetched { pieces, bytes }: Fetched) -> Self {
+        let marks = Marks { error: error::NONE, high_watermark, last_stable, log_start };
         Self { marks, diverging: None, batches: pieces, bytes }
     }
 

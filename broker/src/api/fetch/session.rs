@@ -2,7 +2,7 @@
 //!
 //! Invariants: a session belongs to the scope in which it was made; its epoch goes up by one per request, from 1, around to 1; an incremental answer leaves out
 //! partitions that have neither data nor an error nor other marks than the client was last told. A partition that gave data goes to the back, so that none
-//! starves behind another. When the cache is full, a session that was idle for two minutes gives way, else the request is answered without one, as in Kafka.
+//! starves behind another. A session with a partition whose volume was restored ends. When the cache is full, a session that was idle for two minutes gives way, else the request is answered without one, as in Kafka.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use super::super::Context;
 use super::super::error::{self, ErrorCode};
 use super::gather::Gathered;
 use super::{Marks, SessionRef};
-use crate::broker::Scope;
+use crate::scope::Scope;
 use crate::topics::Resolved;
 
 /// Epoch of a request outside of any session; it ends the one that it names.
@@ -116,15 +116,19 @@ impl FetchSessions {
             return Ok(Opened { session, targets, is_incremental: false });
         }
         let session = lock(&self.sessions).by_id.get(&id).cloned();
-        let session = session.filter(|session| session.scope == *ctx.scope());
+        let session = session.filter(|session| session.scope == ctx.scope());
         let session = session.ok_or(ErrorCode::FetchSessionIdNotFound)?;
-        let targets = session.advance(ctx, request)?;
+        let targets = session.advance(ctx, request);
+        if let Err(ErrorCode::FetchSessionIdNotFound) = targets {
+            self.remove(ctx, id);
+        }
+        let targets = targets?;
         Ok(Opened { session: Some(session), targets, is_incremental: true })
     }
 
     fn remove(&self, ctx: &Context, id: i32) {
         let mut sessions = lock(&self.sessions);
-        if sessions.by_id.get(&id).is_some_and(|session| session.scope == *ctx.scope()) {
+        if sessions.by_id.get(&id).is_some_and(|session| session.scope == ctx.scope()) {
             sessions.by_id.remove(&id);
         }
     }
@@ -137,7 +141,7 @@ impl FetchSessions {
         let id = sessions.next_id(ctx.broker().engine.now());
         let entries = targets.iter().map(|target| Entry { target: target.clone(), told: None });
         let kept = Kept { epoch: 1, used: Instant::now(), entries: entries.collect() };
-        let session = Arc::new(Session { id, scope: ctx.scope().clone(), kept: Mutex::new(kept) });
+        let session = Arc::new(Session { id, scope: ctx.scope(), kept: Mutex::new(kept) });
         sessions.by_id.insert(id, Arc::clone(&session));
         Some(session)
     }
@@ -172,6 +176,10 @@ impl Session {
     /// Takes an incremental request: its partitions are added or changed, the forgotten ones removed. Returns all that is to be fetched.
     fn advance(&self, ctx: &Context, request: FetchRequest) -> Result<Vec<Target>, ErrorCode> {
         let mut kept = lock(&self.kept);
+        // What the client was told is of another history.
+        if kept.entries.iter().any(|entry| entry.target.is_fenced()) {
+            return Err(ErrorCode::FetchSessionIdNotFound);
+        }
         if kept.epoch != request.session_epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
@@ -252,6 +260,16 @@ impl Target {
         }
     }
 
+    /// The partition, if it may still grow.
+    pub(super) fn live(&self) -> Option<&(Arc<Resolved>, Arc<Partition>)> {
+        self.found.as_ref().filter(|(topic, _)| !topic.is_frozen())
+    }
+
+    /// Whether it is in a history that its volume has left.
+    fn is_fenced(&self) -> bool {
+        self.live().is_some_and(|(topic, partition)| topic.is_fenced(partition))
+    }
+
     fn of(topic: &TopicRef, found: &Result<Arc<Resolved>, ErrorCode>, asked: &FetchPartition) -> Self {
         let missing = found.as_ref().err().copied().unwrap_or(ErrorCode::UnknownTopicOrPartition);
         Self {
@@ -266,7 +284,8 @@ impl Target {
 
     /// Topics come and go while a session lasts.
     fn look_again(&mut self, ctx: &Context) {
-        let is_there = self.found.as_ref().is_some_and(|(_, partition)| !partition.is_gone());
+        // A snapshot that was deleted is not found any more, though it can be read for as long as it is held.
+        let is_there = self.live().is_some_and(|(topic, partition)| !topic.is_gone(partition));
         if !is_there {
             let found = resolve(ctx, &self.topic);
             self.found = with_partition(&found, self.partition);
@@ -296,10 +315,14 @@ fn topic_ref(ctx: &Context, name: &str, id: Uuid) -> TopicRef {
 
 fn resolve(ctx: &Context, topic: &TopicRef) -> Result<Arc<Resolved>, ErrorCode> {
     let found = match topic {
-        TopicRef::Name(name) => ctx.broker().topics.resolve(name),
-        TopicRef::Id(id) => ctx.broker().topics.resolve_id(id),
+        TopicRef::Name(name) => ctx.topic(name),
+        TopicRef::Id(id) => ctx.topic_by_id(id),
     };
-    found.map(Arc::new).map_err(|why| error::of_topic(&why))
+    found.map(Arc::new).map_err(|why| match error::of_topic(&why) {
+        // Java's consumer knows only some errors here; after this one it asks where the leader is, and comes back.
+        ErrorCode::LeaderNotAvailable => ErrorCode::NotLeaderOrFollower,
+        code => code,
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,6 +11,7 @@ use super::super::request::{GroupDescription, Protocol};
 use super::super::spelling::{TopicIdentity, TopicSpelling};
 use super::super::subscription::CONSUMER_PROTOCOL_TYPE;
 use super::{ClassicGroup, Effect, Member, Now, SaveVersion, State, Step};
+use crate::scope::Scope;
 
 /// By what the positions of a group age, until `offsets.retention.minutes` have passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +142,11 @@ impl<J, S> ClassicGroup<J, S> {
             Some(topics) => topics.contains(name) || self.spellings.contains(topic),
             None => self.protocol_type() == Some(CONSUMER_PROTOCOL_TYPE) && !self.members.is_empty(),
         }
+    }
+
+    /// Whether a member consumes topics of a volume or snapshot.
+    pub fn consumes(&self, home: Scope) -> bool {
+        self.spellings.is_in(home)
     }
 
     /// By what the group's positions age.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{error, info};
 
+use super::super::GroupKey;
 use super::super::classic::{ClassicGroup, Step};
 use super::super::record::GroupRecord;
 use super::super::request::Protocol;
 use super::super::spelling::TopicSpelling;
 use super::super::subscription::{CONSUMER_PROTOCOL_TYPE, subscribed_topics};
-use super::super::{GroupKey, Scope};
 use super::{Coordinator, Slot};
+use crate::scope::Scope;
 
 impl Coordinator {
     /// Takes up the groups that were written down, before the first request. A record that cannot be read costs its group

@@ -6,6 +6,7 @@
 //! [`Coordinator::run`] is the one task that gives groups their time-outs.
 
 mod load;
+mod overlap;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use millpond_storage::state::{PinId, State as FrozenState};
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 use tracing::{debug, warn};
@@ -28,7 +30,8 @@ use super::request::{
     GroupDescription, JoinRefusal, JoinReply, JoinRequest, Leaver, MemberClaim, SyncReply, SyncRequest,
 };
 use super::spelling::TopicIdentity;
-use super::{GroupError, GroupKey, GroupSettings, Scope, State};
+use super::{GroupError, GroupKey, GroupSettings, State};
+use crate::scope::Scope;
 
 /// Told once whether a record is durable. May be called from any thread, also before [`GroupStore::save`] returns.
 pub type Saved = Box<dyn FnOnce(bool) + Send>;
@@ -43,6 +46,9 @@ pub trait GroupStore: Send + Sync + 'static {
 pub trait TopicNames: Send + Sync + 'static {
     /// The topic that a scope knows by this name, if there is one.
     fn identity(&self, scope: Scope, name: &str) -> Option<TopicIdentity>;
+
+    /// What a snapshot shows; none if it is not there, or not loaded.
+    fn frozen(&self, pin: PinId) -> Option<Arc<FrozenState>>;
 }
 
 type Group = ClassicGroup<oneshot::Sender<JoinReply>, oneshot::Sender<SyncReply>>;
@@ -70,7 +76,7 @@ pub struct Coordinator {
     groups: DashMap<GroupKey, Slot>,
     settings: GroupSettings,
     store: Box<dyn GroupStore>,
-    topics: Box<dyn TopicNames>,
+    topics: Arc<dyn TopicNames>,
     clock: Clock,
     deadlines: Deadlines,
     is_stopping: AtomicBool,
@@ -78,7 +84,7 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// A coordinator without groups. Somebody has to [run](Self::run) it.
-    pub fn new(settings: GroupSettings, store: Box<dyn GroupStore>, topics: Box<dyn TopicNames>) -> Arc<Self> {
+    pub fn new(settings: GroupSettings, store: Box<dyn GroupStore>, topics: Arc<dyn TopicNames>) -> Arc<Self> {
         Arc::new(Self {
             groups: DashMap::new(),
             settings,
@@ -106,6 +112,10 @@ impl Coordinator {
         } else {
             request.topics = self.spellings(key.scope, &request.protocol_type, &request.protocols);
             request.fresh_id = Uuid::new_v4().to_string();
+            if self.is_claimed_elsewhere(key, &request.topics) {
+                refuse(waiter, GroupError::InconsistentGroupProtocol);
+                return joined(answer);
+            }
             let mut waiter = Some(waiter);
             let act = |slot: &mut Slot, step: &mut GroupStep<'_>| {
                 if let Some(waiter) = waiter.take() {
@@ -121,10 +131,7 @@ impl Coordinator {
                 refuse(waiter, GroupError::UnknownMemberId);
             }
         }
-        async move {
-            let gone = JoinRefusal { error: GroupError::CoordinatorNotAvailable, member_id: String::new() };
-            answer.await.unwrap_or(Err(gone))
-        }
+        joined(answer)
     }
 
     fn check_join(&self, key: &GroupKey, request: &JoinRequest) -> Result<(), GroupError> {
@@ -234,6 +241,11 @@ impl Coordinator {
         let slots = self.groups.iter().filter(|slot| slot.key().scope == scope);
         let groups = slots.map(|slot| (slot.key().group_id.clone(), slot.group.describe_without_members()));
         groups.filter(|(_, group)| group.state != State::Dead).collect()
+    }
+
+    /// The groups of all scopes, in no order.
+    pub fn states(&self) -> Vec<(GroupKey, State)> {
+        self.groups.iter().map(|slot| (slot.key().clone(), slot.group.describe_without_members().state)).collect()
     }
 
     /// Answers everybody who waits, and lets nobody wait any more: the broker is about to end. Members come back to the next.
@@ -358,6 +370,12 @@ impl std::fmt::Debug for Coordinator {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "coordinator of {} groups", self.groups.len())
     }
+}
+
+/// Waits for the answer to a join.
+async fn joined(answer: oneshot::Receiver<JoinReply>) -> JoinReply {
+    let gone = JoinRefusal { error: GroupError::CoordinatorNotAvailable, member_id: String::new() };
+    answer.await.unwrap_or(Err(gone))
 }
 
 fn check_group_id(key: &GroupKey) -> Result<(), GroupError> {

@@ -60,14 +60,19 @@ impl GroupStore for Memory {
     }
 }
 
-/// Dotted names and paths of one volume `v` with one stream `s`.
+/// Dotted names and paths of one volume `v` with one stream `s`; on a listener of a volume they are that one's.
 struct Names;
 
 impl TopicNames for Names {
-    fn identity(&self, _scope: Scope, name: &str) -> Option<TopicIdentity> {
+    fn identity(&self, scope: Scope, name: &str) -> Option<TopicIdentity> {
         let topic = name.strip_prefix("v.s.").or_else(|| name.strip_prefix("/v/s:"))?;
         let number = TopicNumber(u32::from(topic.as_bytes()[0]));
-        Some(TopicIdentity { volume: VolumeId(1), number })
+        let home = if scope == Scope::Everything { Scope::Volume(VolumeId(1)) } else { scope };
+        Some(TopicIdentity { home, number })
+    }
+
+    fn frozen(&self, _: PinId) -> Option<Arc<FrozenState>> {
+        None
     }
 }
 
@@ -83,13 +88,13 @@ fn settings() -> GroupSettings {
 
 /// A coordinator that runs.
 fn start(store: &Memory) -> Arc<Coordinator> {
-    let coordinator = Coordinator::new(settings(), Box::new(store.clone()), Box::new(Names));
+    let coordinator = Coordinator::new(settings(), Box::new(store.clone()), Arc::new(Names));
     tokio::spawn(Arc::clone(&coordinator).run());
     coordinator
 }
 
 fn key() -> GroupKey {
-    GroupKey::new(Scope::EVERYTHING, "g")
+    GroupKey::new(Scope::Everything, "g")
 }
 
 fn request(member_id: &str, topic: &str) -> JoinRequest {
@@ -146,7 +151,7 @@ async fn time_outs_come_when_they_are_due() {
 async fn an_earlier_deadline_is_not_slept_through() {
     let coordinator = start(&Memory::default());
     let slow = JoinRequest { session_timeout: Duration::from_mins(1), ..request("", "v.s.t") };
-    coordinator.join(&GroupKey::new(Scope::EVERYTHING, "slow"), slow).await.unwrap();
+    coordinator.join(&GroupKey::new(Scope::Everything, "slow"), slow).await.unwrap();
     let began = Instant::now();
     coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 3);
@@ -177,7 +182,7 @@ async fn a_waiter_that_is_dropped_disturbs_nobody() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_asked_makes_no_group() {
     let coordinator = start(&Memory::default());
-    let nameless = GroupKey::new(Scope::EVERYTHING, "");
+    let nameless = GroupKey::new(Scope::Everything, "");
     let short = JoinRequest { session_timeout: Duration::from_millis(5_999), ..request("", "t") };
     let long = JoinRequest { session_timeout: Duration::from_millis(60_001), ..request("", "t") };
     for (key, request, error) in [
@@ -196,20 +201,38 @@ async fn what_cannot_be_asked_makes_no_group() {
     let leaver = Leaver { member_id: "m".to_owned(), instance_id: None, reason: String::new() };
     assert_eq!(coordinator.leave(&key(), &[leaver]), Ok(vec![Err(GroupError::UnknownMemberId)]));
     assert_eq!(coordinator.delete(&key()).map(|_| ()), Err(GroupError::GroupIdNotFound));
-    assert_eq!(coordinator.list(Scope::EVERYTHING), []);
+    assert_eq!(coordinator.list(Scope::Everything), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn groups_of_other_scopes_are_other_groups() {
     let coordinator = start(&Memory::default());
     member(&coordinator).await;
-    let elsewhere = GroupKey::new(Scope(7), "g");
+    let elsewhere = GroupKey::new(Scope::Volume(VolumeId(7)), "g");
     assert_eq!(coordinator.describe(&elsewhere), None);
     coordinator.join(&elsewhere, request("", "v.s.t")).await.unwrap();
-    let listed: Vec<_> =
-        coordinator.list(Scope(7)).into_iter().map(|(group_id, group)| (group_id, group.state)).collect();
+    let listed: Vec<_> = coordinator
+        .list(Scope::Volume(VolumeId(7)))
+        .into_iter()
+        .map(|(group_id, group)| (group_id, group.state))
+        .collect();
     assert_eq!(listed, [("g".to_owned(), State::CompletingRebalance)]);
-    assert_eq!(coordinator.list(Scope::EVERYTHING)[0].1.state, State::Stable);
+    assert_eq!(coordinator.list(Scope::Everything)[0].1.state, State::Stable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_of_overlapping_scopes_do_not_share_positions() {
+    let coordinator = start(&Memory::default());
+    let (member_id, _) = member(&coordinator).await;
+    let volume = GroupKey::new(Scope::Volume(VolumeId(1)), "g");
+    let refusal = coordinator.join(&volume, request("", "v.s.t")).await.unwrap_err();
+    assert_eq!(refusal.error, GroupError::InconsistentGroupProtocol);
+    let leaver = Leaver { member_id, instance_id: None, reason: String::new() };
+    assert_eq!(coordinator.leave(&key(), &[leaver]), Ok(vec![Ok(())]));
+    coordinator.join(&volume, request("", "v.s.t")).await.unwrap();
+    let refusal = coordinator.join(&key(), request("", "v.s.t")).await.unwrap_err();
+    assert_eq!(refusal.error, GroupError::InconsistentGroupProtocol);
+    assert!(coordinator.join(&GroupKey::new(Scope::Everything, "h"), request("", "v.s.t")).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,7 +241,7 @@ async fn two_spellings_of_a_topic_do_not_meet_in_a_group() {
     member(&coordinator).await;
     let refusal = coordinator.join(&key(), request("", "/v/s:t")).await.unwrap_err();
     assert_eq!(refusal.error, GroupError::InconsistentGroupProtocol);
-    let elsewhere = GroupKey::new(Scope::EVERYTHING, "h");
+    let elsewhere = GroupKey::new(Scope::Everything, "h");
     assert!(coordinator.join(&elsewhere, request("", "/v/s:t")).await.is_ok());
 }
 
@@ -241,9 +264,9 @@ async fn a_record_that_cannot_be_read_costs_only_its_own_group() {
     let (member_id, generation) = member(&start(&store)).await;
     let coordinator = start(&store);
     let mut records = store.records();
-    records.insert(0, (GroupKey::new(Scope::EVERYTHING, "bad"), Bytes::from_static(b"\x01nonsense")));
+    records.insert(0, (GroupKey::new(Scope::Everything, "bad"), Bytes::from_static(b"\x01nonsense")));
     coordinator.load(records);
-    assert_eq!(coordinator.describe(&GroupKey::new(Scope::EVERYTHING, "bad")), None);
+    assert_eq!(coordinator.describe(&GroupKey::new(Scope::Everything, "bad")), None);
     assert_eq!(coordinator.heartbeat(&key(), &claim(&member_id, generation)), Ok(()));
 }
 
@@ -267,7 +290,7 @@ async fn nobody_waits_for_a_broker_that_ends() {
     let joined = coordinator.join(&key(), request("", "v.s.t")).await.unwrap();
     store.hold();
     let syncing = coordinator.sync(&key(), sync_request(&joined.member_id, joined.generation));
-    let joining = coordinator.join(&GroupKey::new(Scope::EVERYTHING, "h"), request("", "v.s.t"));
+    let joining = coordinator.join(&GroupKey::new(Scope::Everything, "h"), request("", "v.s.t"));
     coordinator.stop();
     assert_eq!(syncing.await, Err(GroupError::CoordinatorNotAvailable));
     assert_eq!(joining.await.unwrap_err().error, GroupError::CoordinatorNotAvailable);
@@ -291,7 +314,7 @@ async fn a_deleted_group_is_gone_when_that_is_durable() {
     store.hold();
     let failed = coordinator.delete(&key()).unwrap();
     assert_eq!(coordinator.describe(&key()), None);
-    assert_eq!(coordinator.list(Scope::EVERYTHING), []);
+    assert_eq!(coordinator.list(Scope::Everything), []);
     store.release(false);
     assert_eq!(failed.await, Err(GroupError::CoordinatorNotAvailable));
     assert_eq!(coordinator.describe(&key()).unwrap().state, State::Empty, "it is still there");
@@ -308,7 +331,7 @@ async fn commits_are_allowed_to_members_and_to_anybody_where_there_are_none() {
     let coordinator = start(&Memory::default());
     assert_eq!(coordinator.check_commit(&key(), &claim("", -1)), Ok(()), "there is no group that could mind");
     assert_eq!(
-        coordinator.check_commit(&GroupKey::new(Scope::EVERYTHING, "x"), &claim("m", 3)),
+        coordinator.check_commit(&GroupKey::new(Scope::Everything, "x"), &claim("m", 3)),
         Err(GroupError::GroupIdNotFound)
     );
     let (member_id, generation) = member(&coordinator).await;
@@ -316,7 +339,7 @@ async fn commits_are_allowed_to_members_and_to_anybody_where_there_are_none() {
     assert_eq!(coordinator.check_commit(&key(), &claim("", -1)), Err(GroupError::UnknownMemberId));
     assert!(!coordinator.has_overtaken(&key(), generation));
     assert!(coordinator.has_overtaken(&key(), generation - 1));
-    assert!(!coordinator.has_overtaken(&GroupKey::new(Scope::EVERYTHING, "x"), 3));
+    assert!(!coordinator.has_overtaken(&GroupKey::new(Scope::Everything, "x"), 3));
 }
 
 /// Saves that end on threads of their own, as a log's do.
@@ -348,7 +371,7 @@ async fn come_and_go(coordinator: Arc<Coordinator>, times: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn members_on_many_threads_all_get_their_turn() {
     let settings = GroupSettings { initial_rebalance_delay: Duration::ZERO, ..settings() };
-    let coordinator = Coordinator::new(settings, Box::new(Elsewhere), Box::new(Names));
+    let coordinator = Coordinator::new(settings, Box::new(Elsewhere), Arc::new(Names));
     let running = tokio::spawn(Arc::clone(&coordinator).run());
     let members: Vec<_> = (0..8).map(|_| tokio::spawn(come_and_go(Arc::clone(&coordinator), 25))).collect();
     for member in members {

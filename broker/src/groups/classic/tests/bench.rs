@@ -15,6 +15,7 @@ use crate::groups::request::{
 use crate::groups::spelling::{TopicIdentity, TopicSpelling};
 use crate::groups::subscription::encode_subscription;
 use crate::groups::{GroupError, GroupSettings};
+use crate::scope::Scope;
 
 /// Waiters are numbers, so that every one can be asked for by name.
 pub(super) type Waiter = u32;
@@ -74,7 +75,7 @@ pub(super) fn protocols(names: &[&str], topics: &[&str]) -> Vec<Protocol> {
 }
 
 pub(super) fn topic(number: u32) -> TopicIdentity {
-    TopicIdentity { volume: VolumeId(1), number: TopicNumber(number) }
+    TopicIdentity { home: Scope::Volume(VolumeId(1)), number: TopicNumber(number) }
 }
 
 pub(super) fn spelled(name: &str, number: u32) -> TopicSpelling {
