@@ -9,6 +9,7 @@ use millpond_storage::{Engine, Options};
 use super::streams::StreamChange;
 use super::{NewVolume, VolumeChange, VolumeError, Volumes, history_of};
 use crate::config::Config;
+use crate::scope::Scope;
 use crate::topics::{NewTopic, Topics};
 
 pub(super) struct Pond {
@@ -37,7 +38,7 @@ impl Pond {
     }
 
     pub(super) async fn topic(&self, name: &str) {
-        self.topics.create(NewTopic { name: name.to_owned(), ..NewTopic::default() }).await.unwrap();
+        self.topics.create(Scope::Everything, NewTopic { name: name.to_owned(), ..NewTopic::default() }).await.unwrap();
     }
 
     pub(super) async fn volume(&self, name: &str) {
@@ -153,12 +154,15 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
     assert_eq!(created.stream.partitions, Some(4));
     assert!(matches!(pond.volumes.create_stream("trading", "taq", change).await, Err(VolumeError::Taken(_))));
     pond.topic("trading.taq.trades").await;
-    let found = pond.topics.resolve("trading.taq.trades").unwrap();
+    let found = pond.topics.resolve(Scope::Everything, "trading.taq.trades").unwrap();
     assert_eq!((found.topic.partitions, found.settings.retention_ms), (4, Some(60_000)));
 
     let unset = StreamChange { config: [("retention.ms".to_owned(), None)].into(), ..StreamChange::default() };
     pond.volumes.alter_stream("trading", "taq", unset).await.unwrap();
-    assert_eq!(pond.topics.resolve("trading.taq.trades").unwrap().settings.retention_ms, Some(604_800_000));
+    assert_eq!(
+        pond.topics.resolve(Scope::Everything, "trading.taq.trades").unwrap().settings.retention_ms,
+        Some(604_800_000)
+    );
     for bad in [
         StreamChange { partitions: Some(Some(0)), ..StreamChange::default() },
         StreamChange { config: [("no.such.key".to_owned(), None)].into(), ..StreamChange::default() },
@@ -170,7 +174,7 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
 
     assert!(matches!(pond.volumes.delete_stream("trading", "taq", false).await, Err(VolumeError::InTheWay(_))));
     pond.volumes.delete_stream("trading", "taq", true).await.unwrap();
-    assert!(pond.topics.resolve("trading.taq.trades").is_err());
+    assert!(pond.topics.resolve(Scope::Everything, "trading.taq.trades").is_err());
     assert!(matches!(pond.volumes.stream("trading", "taq"), Err(VolumeError::UnknownStream { .. })));
     assert!(pond.volumes.delete_stream("trading", "default", true).await.is_err());
     assert!(pond.volumes.create_stream("default", "taq", StreamChange::default()).await.is_err());
