@@ -15,6 +15,7 @@ use crate::branches::durability_of;
 use crate::disk::{Disk, Lock};
 use crate::error::{Error, Result};
 use crate::maintenance;
+use crate::manifest::TimelineDir;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::space::Space;
@@ -351,6 +352,10 @@ pub(crate) fn wait<R: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(Result<
 fn check_format(disk: &dyn Disk) -> Result<()> {
     let path = Path::new("FORMAT");
     if !disk.exists(path)? {
+        if disk.exists(&TimelineDir::new(TimelineId::SYSTEM).timeline())? {
+            let why = "FORMAT is missing in a directory that has data: put it back from a copy of the directory, or write it anew if you know that this version made the data";
+            return Err(Error::Corrupt(format!("{why}: {FORMAT:?}")));
+        }
         return write_format(disk, path);
     }
     let found = disk.open_read_only(path)?.read_at(0, 256)?;

@@ -15,6 +15,8 @@ use crate::state::{Change, Checkpoint, Fact, LogStart, state_at};
 use crate::timeline::{Inner, Partition, Timeline, lock};
 use crate::units::Lsn;
 
+/// How often retention is looked at, at the least, while the disk is full.
+const FULL_DISK_CHECK_MS: i64 = 2_000;
 /// How often the thread looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_millis(500);
 
@@ -27,12 +29,15 @@ pub(crate) fn spawn(engine: &Arc<Engine>) -> Result<JoinHandle<()>> {
 }
 
 fn work(shared: &Shared, engine: &Weak<Engine>) {
-    let mut retained = shared.now();
+    // The first look comes at once: gauges say what there is.
+    let mut retained = i64::MIN;
     loop {
         shared.await_maintenance(ROUND);
         let Some(engine) = engine.upgrade().filter(|_| !shared.is_closing()) else { return };
         let mut outcome = round(&engine);
-        if shared.now().saturating_sub(retained) >= shared.options.retention_check_ms {
+        // A full disk does not wait for the next look at retention.
+        let due = if shared.space.refused().is_some() { FULL_DISK_CHECK_MS } else { shared.options.retention_check_ms };
+        if shared.now().saturating_sub(retained) >= due.min(shared.options.retention_check_ms) {
             retained = shared.now();
             outcome = outcome.and_then(|()| retain(&engine));
         }
@@ -83,6 +88,7 @@ pub(crate) fn retain(engine: &Engine) -> Result<()> {
         if timeline.damage().is_none() {
             hide_expired(timeline)?;
             total += segment::collect(engine, timeline)?;
+            total.live += segment::unsealed_live_bytes(&timeline.0);
         }
     }
     let stats = engine.stats();

@@ -30,6 +30,9 @@ impl Space {
             free_floor_bytes: options.free_floor_bytes,
             refused: Mutex::new(None),
         };
+        if !space.has_size_asked_for()? {
+            space.disk.remove(Path::new(BALLAST))?;
+        }
         space.look()?;
         Ok(space)
     }
@@ -70,17 +73,34 @@ impl Space {
             }
         } else if refused.is_none() {
             let why = format!(
-                "{free} bytes are free, records are refused below {} (disk.free_floor_bytes)",
+                "{free} bytes are free, records are refused below {} (disk.free_bytes_min)",
                 self.free_floor_bytes
             );
-            tracing::error!("the disk is full: {why}; delete topics or lower their retention, or make room");
+            tracing::error!(
+                "the disk is full: {why}; the past that history keeps is given up first; delete topics, lower their retention or make room"
+            );
             *refused = Some(why);
         }
+    }
+
+    /// Whether the ballast, where there is one, was made for the size that is set now: it begins with that.
+    fn has_size_asked_for(&self) -> Result<bool> {
+        let path = Path::new(BALLAST);
+        if !self.disk.exists(path)? {
+            return Ok(true);
+        }
+        let size = self.size();
+        Ok(self.ballast_bytes > 0 && self.disk.open_read_only(path)?.read_at(0, size.len())? == size.as_bytes())
+    }
+
+    fn size(&self) -> String {
+        format!("{} bytes set aside for a full disk\n", self.ballast_bytes)
     }
 
     /// The space counts as taken only where the file system really sets it aside.
     fn take_ballast(&self) -> Result<()> {
         let file = self.disk.create(Path::new(BALLAST))?;
+        file.write_at(self.size().as_bytes(), 0)?;
         if let Err(error) = file.allocate(self.ballast_bytes) {
             tracing::debug!(%error, "no ballast");
             self.disk.remove(Path::new(BALLAST))?;

@@ -12,7 +12,7 @@ use crate::engine::{Engine, wait};
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, FileRef};
 use crate::state::{Change, Fact, Floor};
-use crate::timeline::{Entry, Inner, LogFile, Timeline, lock};
+use crate::timeline::{Entry, Inner, LogFile, Partition, Timeline, lock};
 use crate::units::{Lsn, Moment, TimelineId};
 
 use super::files::File;
@@ -43,6 +43,7 @@ pub(crate) fn collect(engine: &Engine, timeline: &Timeline) -> Result<Shares> {
     rewrite_what_pays(inner, &need)?;
     thin_state_ats(inner, &need)?;
     forget_partitions(inner, &need);
+    inner.tables.skip_dropped_facts();
     Ok(total(inner, &need))
 }
 
@@ -55,11 +56,23 @@ fn total(inner: &Inner, need: &Need<'_>) -> Shares {
     total
 }
 
+/// What the files that are not sealed hold of what clients see.
+pub(crate) fn unsealed_live_bytes(inner: &Inner) -> u64 {
+    let bytes = |partition: &Arc<Partition>| {
+        let log_start = partition.log_start();
+        let pieces = partition.pieces();
+        let entries = pieces.tail.iter().flat_map(|chunk| &chunk.entries);
+        entries.filter(|entry| entry.base_offset >= log_start).map(|entry| u64::from(entry.bytes)).sum::<u64>()
+    };
+    inner.tables.partitions.iter().map(|partition| bytes(&partition)).sum()
+}
+
 /// Ends the active log file where it is old and something in it waits to be let go: a volume that hardly writes would keep it for ever.
 fn roll_if_due(inner: &Arc<Inner>) -> Result<()> {
     let Some(active) = inner.active_log() else { return Ok(()) };
     let began = active.groups().first().map(|first| first.time);
-    let old = inner.shared.now().saturating_sub(inner.shared.options.log_roll_ms);
+    let age = if inner.shared.space.refused().is_some() { 0 } else { inner.shared.options.log_roll_ms };
+    let old = inner.shared.now().saturating_sub(age);
     if began.is_some_and(|began| began <= old) && something_waits(inner, &active, &Need::of(inner)) {
         inner.end_active()?;
         inner.seal_ended()?;
@@ -180,7 +193,8 @@ fn history_ms(engine: &Engine, timeline: TimelineId) -> i64 {
 /// While the history alone needs more than it may, the floor rises: to the oldest end of a file from which on it fits, or to the end of the log.
 fn cap_history(engine: &Engine, timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
-    let most = inner.shared.options.history_bytes;
+    // On a full disk the past gives way to the present; what is pinned stays.
+    let most = if inner.shared.space.refused().is_some() { 0 } else { inner.shared.options.history_bytes };
     let mut need = Need::of(inner);
     if total(inner, &need).history <= most {
         return Ok(());

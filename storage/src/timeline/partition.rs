@@ -255,6 +255,17 @@ impl Partition {
         }
     }
 
+    /// The facts before the first that is still there are gone: readers of an internal topic begin behind them.
+    pub(crate) fn skip_dropped(&self) {
+        if self.inherited().is_some() {
+            return;
+        }
+        let pieces = self.pieces();
+        let sealed = pieces.sealed.first().map(|stretch| stretch.first_offset);
+        let first = sealed.or_else(|| pieces.tail.first()?.entries.first().map(|entry| entry.base_offset));
+        self.log_start.fetch_max(first.unwrap_or_else(|| self.high_watermark()), Ordering::AcqRel);
+    }
+
     /// Where its batches lie, under the partition's lock: hold it shortly, take no other lock inside.
     pub(crate) fn pieces(&self) -> MutexGuard<'_, Pieces> {
         lock(&self.pieces)

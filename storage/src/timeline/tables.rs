@@ -79,6 +79,15 @@ impl Tables {
             .collect()
     }
 
+    /// Readers of internal topics begin with what is still there.
+    pub(crate) fn skip_dropped_facts(&self) {
+        for topic in [TopicNumber::FACTS, TopicNumber::POSITIONS] {
+            if let Some(partition) = self.get(TopicPartition::new(topic, 0)) {
+                partition.skip_dropped();
+            }
+        }
+    }
+
     /// The policy of a topic in a state that the caller has locked.
     pub(crate) fn policy(&self, state: &State, topic: &Topic) -> Policy {
         (self.policy)(state, topic)

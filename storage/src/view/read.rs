@@ -42,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) limit: i64,
     max_bytes: usize,
     at_least_one: bool,
+    /// Whether batches may be gone between others.
+    may_have_holes: bool,
     /// Of the partition, for batches that come from files.
     epochs: Vec<EpochStart>,
     pub(crate) fetched: Fetched,
@@ -55,7 +57,8 @@ impl Wanted {
     pub(crate) fn new(read: &Read, bounds: Bounds) -> Self {
         let Read { from, max_bytes, at_least_one, .. } = *read;
         let (limit, epochs, runs) = (bounds.high_watermark, Vec::new(), Vec::new());
-        Self { from, limit, max_bytes, at_least_one, epochs, fetched: Fetched::default(), known: 0, runs }
+        let (fetched, known, may_have_holes) = (Fetched::default(), 0, false);
+        Self { from, limit, max_bytes, at_least_one, may_have_holes, epochs, fetched, known, runs }
     }
 
     /// How many bytes are still wanted; with the first batch it may be more.
@@ -110,6 +113,18 @@ impl Wanted {
         }
     }
 
+    /// Up to a limit there is nothing. Where there may be holes a read goes on behind it; at the end of the log it has nowhere to go.
+    fn nothing_more(&mut self, limit: i64) -> Result<()> {
+        if !self.may_have_holes {
+            return Err(self.hole(self.limit));
+        }
+        if limit == i64::MAX || self.limit < limit {
+            return Err(Error::OutOfRange { offset: self.from, log_start: self.limit, high_watermark: self.limit });
+        }
+        self.from = limit;
+        Ok(())
+    }
+
     /// The next offsets, up to `end_offset`, are nowhere.
     fn hole(&self, end_offset: i64) -> Error {
         Error::DamagedBatch {
@@ -134,7 +149,7 @@ impl Wanted {
             }
             base_offset = header.next_offset();
             if header.next_offset() > self.from {
-                if header.base_offset() > self.from {
+                if header.base_offset() > self.from && !self.may_have_holes {
                     return Err(self.hole(header.base_offset()));
                 }
                 if !self.wants(header.base_offset(), header.size_in_bytes()) {
@@ -209,13 +224,15 @@ impl View {
         let mut wanted = Wanted::new(read, bounds);
         // Taken after the bounds: every offset in them has its epoch here.
         wanted.epochs.clone_from(&partition.pieces().epochs);
+        // Facts go when every view that needs them has them folded.
+        wanted.may_have_holes = partition.id().topic.is_internal();
         while wanted.from < bounds.high_watermark {
             let before = wanted.from;
             let (holder, limit) = partition.holder(before);
             wanted.limit = bounds.high_watermark.min(limit);
             let read = match Source::at(holder, before, wanted.left()) {
                 Ok(Some(source)) => source.read(&mut wanted),
-                Ok(None) => Err(wanted.hole(wanted.limit)),
+                Ok(None) => wanted.nothing_more(limit),
                 Err(error) => Err(error),
             };
             match read {
@@ -302,7 +319,7 @@ impl Source {
         let mut at = first_holding(entries, wanted.from);
         while let Some(first) = entries.get(at) {
             if first.base_offset >= wanted.limit && wanted.fetched.bytes == 0 {
-                return Err(wanted.hole(wanted.limit));
+                return wanted.nothing_more(wanted.limit);
             }
             if !wanted.wants(first.base_offset, 0) {
                 return Ok(());

@@ -4,6 +4,7 @@ mod branches;
 mod cuts;
 mod fail_points;
 mod front_door;
+mod pressure;
 mod random;
 mod reads;
 mod space;
