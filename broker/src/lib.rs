@@ -14,6 +14,7 @@ pub mod logging;
 pub mod metrics;
 pub mod numbers;
 pub mod scope;
+pub mod seldom;
 pub mod server;
 pub mod topics;
 pub mod volumes;

@@ -2,6 +2,7 @@
 //!
 //! Standard output is kept for what a command was asked to print.
 
+use std::env;
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::Targets;
@@ -19,8 +20,15 @@ pub fn start(config: &LoggingConfig) {
     let lines = match config.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Human => lines.with_ansi(false).boxed(),
-        LogFormat::Auto => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Auto => lines.with_ansi(has_colours()).boxed(),
     };
     // Fails where a test has a subscriber already, and then keeps that one.
     let _ = registry().with(lines.with_filter(filter)).try_init();
+}
+
+/// Whether lines are coloured: on a terminal that can, unless `NO_COLOR` (<https://no-color.org>) says otherwise.
+fn has_colours() -> bool {
+    let wants_none = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !wants_none && !is_dumb
 }

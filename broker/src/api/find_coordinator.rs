@@ -8,10 +8,11 @@
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::error::ErrorCode;
 use super::{Answer, Api, Context};
+use crate::seldom::Seldom;
 
 /// The API.
 pub(super) struct FindCoordinator;
@@ -50,10 +51,20 @@ fn find(ctx: &Context, key_type: i8, key: StrBytes) -> Coordinator {
             .with_host(StrBytes::from_string(here.host.clone()))
             .with_port(i32::from(here.port)),
         TRANSACTION => {
-            debug!(id = key.as_str(), peer = %ctx.peer(), "transactions are not served");
+            tell(ctx, &key);
             nowhere(key, ErrorCode::TransactionalIdAuthorizationFailed, "transactions are not served")
         }
         _ => nowhere(key, ErrorCode::InvalidRequest, "only groups have a coordinator here"),
+    }
+}
+
+/// A person should hear why a transactional client does not start; one that tries on and on is not told of each time.
+fn tell(ctx: &Context, id: &str) {
+    static TOLD: Seldom = Seldom::new();
+    if TOLD.lets_through(ctx.arrived) {
+        info!(transactional_id = id, peer = %ctx.peer(), "transactions are not served");
+    } else {
+        debug!(transactional_id = id, peer = %ctx.peer(), "transactions are not served");
     }
 }
 

@@ -1,15 +1,15 @@
 //! `Produce` (key 0), versions 3–13 (0–2 are advertised and answered as unsupported): appends one batch per partition.
 //!
 //! A batch is checked here, on the connection's task: head, CRC, timestamps, codec. What is sound goes to the writer of its volume in one submission, which
-//! numbers and writes it; `acks=1` is answered when it is written, `acks=all` when every client can read it. A batch is refused alone, with Kafka's code and
-//! a message (v8). Transactional ids are refused until there are transactions.
+//! numbers and writes it; `acks=1` is answered when it is written, `acks=all` when every client can read it. `timeout_ms` is how long Kafka waits for other
+//! replicas; there are none, so it bounds nothing. A batch is refused alone, with Kafka's code and a message (v8). Transactional ids are refused until there
+//! are transactions.
 //!
 //! - v3: transactional id, batches of format 2. v5: log start offset. v7: zstd. v8: errors of single records and messages (KIP-467).
 //! - v9: flexible. v10: where the leader is now (KIP-951); with one node there is nothing to say. v13: topic ids in place of names (KIP-516).
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::time::Duration;
 
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
@@ -43,7 +43,7 @@ impl Api for Produce {
             tracing::debug!(id = %id.as_str(), peer = %ctx.peer(), "transactions are not served");
             return Answer::now(refuse_all(&request, ErrorCode::TransactionalIdAuthorizationFailed));
         }
-        let (acks, timeout_ms) = (request.acks, request.timeout_ms);
+        let acks = request.acks;
         let mut work = Work::default();
         for topic in request.topic_data {
             work.topic(ctx, topic);
@@ -52,12 +52,7 @@ impl Api for Produce {
         if acks == 0 {
             return Answer::outcome_later(async move { quiet(&waiting.all().await) });
         }
-        if ack == Ack::Written {
-            return Answer::later(waiting.all());
-        }
-        let timeout =
-            Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).saturating_sub(ctx.arrived.elapsed());
-        Answer::later(waiting.within(timeout))
+        Answer::later(waiting.all())
     }
 }
 
@@ -89,6 +84,7 @@ impl Work {
     fn topic(&mut self, ctx: &Context, topic: TopicProduceData) {
         let found =
             if ctx.api_version >= 13 { ctx.topic_by_id(&topic.topic_id) } else { ctx.topic(topic.name.as_str()) };
+        let found = found.and_then(Resolved::for_clients_records);
         let at = self.response.responses.len();
         let mut answers = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
@@ -176,18 +172,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// The response, when all writers have answered or the time is over: what is not known by then may still be appended.
-    async fn within(mut self, timeout: Duration) -> ProduceResponse {
-        let deadline = tokio::time::Instant::now() + timeout;
-        for Submitted { places, results } in std::mem::take(&mut self.submitted) {
-            match tokio::time::timeout_at(deadline, results).await {
-                Ok(results) => self.fill(&places, results),
-                Err(_) => self.fail(&places, ErrorCode::RequestTimedOut),
-            }
-        }
-        self.response
-    }
-
+    /// The response, when all writers have answered.
     async fn all(mut self) -> ProduceResponse {
         for Submitted { places, results } in std::mem::take(&mut self.submitted) {
             let results = results.await;

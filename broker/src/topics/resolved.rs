@@ -49,6 +49,11 @@ impl Resolved {
         self.place.home
     }
 
+    /// Itself, if clients may write records to it: the broker's own topics are written by what they stand for alone.
+    pub fn for_clients_records(self) -> Result<Self, TopicError> {
+        if self.topic.internal { Err(TopicError::Internal(self.name().to_string())) } else { Ok(self) }
+    }
+
     /// The volume that it is in; of a topic in a snapshot that of the snapshot.
     pub fn volume(&self) -> VolumeId {
         self.place.volume

@@ -6,8 +6,8 @@ use crate::none;
 use crate::source::{Source, sources};
 
 /// Every module at the top of the broker, and those that it may import. What only describes or counts is open to all.
-const BROKER: [(&str, &[&str]); 18] = [
-    ("api", &["broker", "completion", "config", "groups", "limits", "metrics", "scope", "topics", "volumes"]),
+const BROKER: [(&str, &[&str]); 19] = [
+    ("api", &["broker", "completion", "config", "groups", "limits", "metrics", "scope", "seldom", "topics", "volumes"]),
     ("broker", &["config", "groups", "limits", "metrics", "numbers", "scope", "topics", "volumes"]),
     ("cli", &["client", "config", "http"]),
     ("client", &["config"]),
@@ -22,7 +22,8 @@ const BROKER: [(&str, &[&str]); 18] = [
     ("metrics", &[]),
     ("numbers", &[]),
     ("scope", &[]),
-    ("server", &["api", "broker", "config", "documents", "limits", "metrics", "scope", "topics"]),
+    ("seldom", &[]),
+    ("server", &["api", "broker", "config", "documents", "limits", "metrics", "scope", "seldom", "topics"]),
     ("topics", &["completion", "config", "documents", "metrics", "numbers", "scope"]),
     ("volumes", &["completion", "config", "documents", "metrics", "scope", "topics"]),
 ];

@@ -12,6 +12,7 @@ use uuid::Uuid;
 const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const MESSAGE_TOO_LARGE: i16 = 10;
+const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const INVALID_REQUIRED_ACKS: i16 = 21;
 const INVALID_TIMESTAMP: i16 = 32;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
@@ -179,6 +180,30 @@ fn requests_that_cannot_be_served_say_so() {
     by_id.topic_data[0].topic_id = Uuid::from_u128(77);
     assert_eq!(code(wire.call(13, &by_id)), UNKNOWN_TOPIC_ID);
     assert_eq!(wire.call(12, &metadata(&["missing"])).topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+#[test]
+fn the_brokers_own_topics_take_no_records_of_clients() {
+    let server = Server::start();
+    let mut wire = server.wire();
+    for acks in [1, -1] {
+        let request = produce(acks, [("__consumer_offsets".to_owned(), 0, Batch::of_value("x").encode())]);
+        let refused = answer(&wire.call(PRODUCE, &request)).clone();
+        assert_eq!((refused.error_code, refused.base_offset), (INVALID_TOPIC_EXCEPTION, -1));
+    }
+    let (batches, _) = read_log(&mut wire, "__consumer_offsets", 0, 0);
+    assert!(batches.is_empty());
+}
+
+#[test]
+fn what_was_appended_is_answered_so_whatever_the_timeout() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    for (offset, timeout_ms) in [0, 1, -1].into_iter().enumerate() {
+        let request = one("trades", Batch::of_value("x").encode()).with_timeout_ms(timeout_ms);
+        let answer = answer(&wire.call(PRODUCE, &request)).clone();
+        assert_eq!((answer.error_code, answer.base_offset), (0, i64::try_from(offset).expect("small")));
+    }
 }
 
 #[test]
