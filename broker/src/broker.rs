@@ -8,6 +8,7 @@ use std::sync::Arc;
 use millpond_storage::disk::{Disk, SimDisk};
 use millpond_storage::state::{Durability as StateDurability, Numbers, PinId, State};
 use millpond_storage::{Engine, Error, Options};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::FetchSessions;
 use crate::config::{Config, DiskConfig, Durability};
@@ -52,6 +53,8 @@ pub struct Broker {
     pub fetch_sessions: FetchSessions,
     /// Who produces.
     pub producer_ids: NumberBlocks,
+    /// Cancelled when the broker is about to end: what waits for something new is answered with what there is.
+    pub stopping: CancellationToken,
 }
 
 impl Broker {
@@ -81,6 +84,7 @@ impl Broker {
             volumes,
             producer_ids: NumberBlocks::new(engine.system().clone(), Numbers::Producer, PRODUCER_IDS_BLOCK),
             fetch_sessions: FetchSessions::new(config.limits.fetch_sessions_max),
+            stopping: CancellationToken::new(),
             engine,
             disk,
             config,

@@ -242,8 +242,9 @@ fn launch(setup: &Builder, data: &Path, kafka: &str, http: &str) -> Result<Start
     let output = Output::default();
     let (line_sender, lines) = mpsc::channel();
     let readers = [
-        gather(process.stdout.take().expect("it is piped"), Arc::clone(&output), Some(line_sender)),
-        gather(process.stderr.take().expect("it is piped"), Arc::clone(&output), None),
+        gather(process.stdout.take().expect("it is piped"), Arc::clone(&output), Some(line_sender.clone())),
+        // With JSON the addresses are in a log line.
+        gather(process.stderr.take().expect("it is piped"), Arc::clone(&output), Some(line_sender)),
     ];
     if let Some((kafka, http)) = addresses(&lines) {
         return Ok(Started { process, output, kafka, http });

@@ -7,7 +7,9 @@
 pub mod brokers;
 pub mod calendar;
 pub mod demo;
+mod descriptors;
 pub mod failure;
+mod greeting;
 pub mod group;
 pub mod output;
 pub mod remote;

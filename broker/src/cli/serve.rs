@@ -2,13 +2,12 @@
 //!
 //! `/livez` answers while data is recovered; Kafka clients are let in when all of it is there. SIGTERM and SIGINT stop the
 //! broker: requests under way are finished, the log is synced, a checkpoint is made. A second signal ends the process at
-//! once; nothing acknowledged is lost then either.
+//! once; nothing acknowledged is lost then either. Nor does a signal wait for data that is still being opened.
 
 use std::env;
-use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
@@ -20,12 +19,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use super::descriptors;
 use super::failure::Failure;
+use super::greeting::{self, Greeting};
 use super::output::print;
 use crate::api::SERVED;
 use crate::broker::{Advertised, Broker, Listener, Scope};
 use crate::config::{Address, Config, Durability, LogFormat, ServerConfig, Sources};
 use crate::http::{self, HttpState};
+use crate::limits::Limits;
 use crate::logging;
 use crate::server::Server;
 
@@ -111,20 +113,47 @@ impl ServeArgs {
 
 /// Runs the broker until it is told to stop.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let config = args.config()?;
+    let mut config = args.config()?;
     logging::start(&config.logging);
+    limit_connections(&mut config.limits);
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    let served = runtime.block_on(serve(config));
+    // Data that is still being opened is not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+/// Admits no more connections than there can be descriptors for: files of the data must find theirs.
+fn limit_connections(limits: &mut Limits) {
+    let open_files_max = descriptors::raise_limit();
+    let allowed = descriptors::connections_max(limits.connections_max, open_files_max);
+    if allowed < limits.connections_max {
+        tracing::warn!(
+            "limits.connections_max is {}, but only {allowed} connections are admitted: the process may have {} open \
+             files (ulimit -n, or LimitNOFILE of its unit)",
+            limits.connections_max,
+            open_files_max.unwrap_or(u64::MAX)
+        );
+        limits.connections_max = allowed;
+    }
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let http = bind("--http", &config.server.http).await?;
     let http_address = http.local_addr()?;
     let state = HttpState::default();
     let stop_http = CancellationToken::new();
     let answering_http = tokio::spawn(http::serve(http, state.clone(), stop_http.clone()));
-    let broker = open(&Arc::new(config), &state).await?;
+    let config = Arc::new(config);
+    let opened = tokio::select! {
+        opened = open(&config, &state) => Some(opened?),
+        () = signals.first() => None,
+    };
+    let Some(broker) = opened else {
+        tracing::info!("stopped while the data was being opened, which the next start does from its beginning");
+        return Ok(());
+    };
     state.serve(Arc::clone(&broker));
     let served = serve_clients(&broker, &state, http_address, signals).await;
     state.readiness.stopping();
@@ -155,10 +184,10 @@ async fn serve_clients(
         process::exit(1);
     });
     state.readiness.stopping();
-    // Members that wait for each other would be waited for in vain.
+    // Members that wait for each other would be waited for in vain; and nobody expires whom nobody can hear any more.
     broker.groups.coordinator().stop();
-    server.shutdown().await;
     groups.abort();
+    server.shutdown().await;
     Ok(())
 }
 
@@ -207,30 +236,15 @@ fn cannot_listen(flag: &str, address: &Address, error: &io::Error) -> Failure {
     ))
 }
 
-/// Tells, on standard output, where the broker listens, where its data is and how to go on.
+/// Tells where the broker listens, where its data is and how to go on: on standard output to people, else in a log line.
 fn announce(config: &Config, kafka: SocketAddr, http: SocketAddr) -> Result<(), Failure> {
     let data = std::path::absolute(&config.server.data)?;
     if config.logging.format == LogFormat::Json {
         tracing::info!(%kafka, %http, data = %data.display(), "serving");
+        return Ok(());
     }
-    Ok(print(&greeting(kafka, http, &data, config.log.durability))?)
-}
-
-fn greeting(kafka: SocketAddr, http: SocketAddr, data: &Path, durability: Durability) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let done = match durability {
-        Durability::Fsync => "is on the disk",
-        Durability::PageCache => "is in the page cache",
-    };
-    let mut text = format!("Millpond {version} serves Kafka on {kafka} and HTTP on http://{http}\n");
-    let brokers = if kafka.port() == 9092 { String::new() } else { format!(" --brokers {kafka}") };
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "Its data is in {}; a write is acknowledged when it {done}", data.display());
-    let _ = writeln!(
-        text,
-        "Go on with `millpond demo taq{brokers}` and `millpond tail trades{brokers}`, or any Kafka client; Ctrl-C stops"
-    );
-    text
+    let (durability, program) = (config.log.durability, greeting::program());
+    Ok(print(&Greeting { kafka, http, data: &data, durability, program: &program }.text())?)
 }
 
 /// The signals that stop the broker.
@@ -272,24 +286,13 @@ mod tests {
         let config = args.config().unwrap();
         assert_eq!(config.log.file_bytes, 3 << 20);
         assert_eq!(config.log.durability, Durability::PageCache);
-        assert_eq!(config.server.data, Path::new("/somewhere"));
+        assert_eq!(config.server.data, std::path::Path::new("/somewhere"));
     }
 
     #[test]
     fn a_set_without_a_value_is_refused() {
         let args = ServeArgs { set: vec!["log.file_bytes".to_owned()], ..ServeArgs::default() };
         assert!(args.config().unwrap_err().to_string().contains("is not KEY=VALUE"));
-    }
-
-    #[test]
-    fn the_greeting_says_where_and_how_to_go_on() {
-        let address = |text: &str| text.parse().unwrap();
-        let text = greeting(address("127.0.0.1:9092"), address("127.0.0.1:9080"), Path::new("/d"), Durability::Fsync);
-        assert_eq!(text.lines().count(), 3, "{text}");
-        assert!(text.contains("Kafka on 127.0.0.1:9092 and HTTP on http://127.0.0.1:9080"), "{text}");
-        assert!(text.contains("`millpond demo taq`"), "{text}");
-        let text = greeting(address("[::1]:5"), address("[::1]:6"), Path::new("/d"), Durability::PageCache);
-        assert!(text.contains("`millpond demo taq --brokers [::1]:5`"), "{text}");
     }
 
     #[tokio::test]

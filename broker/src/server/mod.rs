@@ -29,7 +29,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use socket2::SockRef;
@@ -41,6 +41,7 @@ use tracing::{debug, warn};
 use crate::api::{Connection, Table};
 use crate::broker::{Advertised, Broker, Listener};
 use crate::metrics::ApiMetrics;
+use crate::seldom::Seldom;
 use budget::Budget;
 use gate::{Admission, Gate};
 
@@ -67,6 +68,7 @@ struct Shared {
     budget: Budget,
     gate: Arc<Gate>,
     unsent_bytes: AtomicUsize,
+    /// The broker's.
     stopping: CancellationToken,
 }
 
@@ -76,12 +78,12 @@ impl Server {
         let budget = Budget::new(&broker.limits, broker.metrics.connections.queued_bytes.clone());
         let shared = Shared {
             metrics: table.metrics(&broker.metrics),
+            stopping: broker.stopping.clone(),
             broker,
             table,
             budget,
             gate: Arc::default(),
             unsent_bytes: AtomicUsize::new(0),
-            stopping: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new(), killing: CancellationToken::new() }
     }
@@ -126,6 +128,7 @@ struct Door {
 
 impl Door {
     async fn accept_all(self, socket: TcpListener) {
+        let failing = Seldom::new();
         loop {
             let accepted = tokio::select! { biased;
                 () = self.shared.stopping.cancelled() => return,
@@ -134,7 +137,9 @@ impl Door {
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer),
                 Err(why) => {
-                    warn!("cannot accept a connection: {why}");
+                    if failing.lets_through(Instant::now()) {
+                        warn!("cannot accept connections (the next is tried in {ACCEPT_RETRY:?}, and so on): {why}");
+                    }
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }

@@ -53,7 +53,7 @@ fn it_greets_in_three_lines_and_ends_cleanly_on_a_signal() {
     let greeting = server.printed("Ctrl-C");
     assert_eq!(greeting.lines().count(), 3, "{greeting}");
     let data = server.data().to_str().expect("it is UTF-8").to_owned();
-    for words in [server.kafka(), server.http(), &data, "millpond demo taq"] {
+    for words in [server.kafka(), server.http(), &data, " demo taq --brokers "] {
         assert!(greeting.contains(words), "no {words:?} in {greeting}");
     }
     assert!(server.stop().success());

@@ -31,7 +31,7 @@ pub(super) struct Gathered {
     pub(super) bytes: usize,
 }
 
-/// Reads until there is enough, an error, or no more time.
+/// Reads until there is enough, an error, or no more time; a broker that ends waits for nothing more.
 pub(super) async fn gather(ctx: &Context, targets: &[Target], limits: &Limits) -> Vec<Gathered> {
     let mut found = pass(ctx, targets, limits).await;
     if is_enough(&found, limits) {
@@ -43,8 +43,10 @@ pub(super) async fn gather(ctx: &Context, targets: &[Target], limits: &Limits) -
     let notify = Arc::new(Notify::new());
     while !is_enough(&found, limits) && Instant::now() < limits.deadline {
         let _waiters = wait_for_more(targets, &found, &notify);
-        if tokio::time::timeout_at(limits.deadline, notify.notified()).await.is_err() {
-            break;
+        let more = tokio::time::timeout_at(limits.deadline, notify.notified());
+        match ctx.broker().stopping.run_until_cancelled(more).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => break,
         }
         found = pass(ctx, targets, limits).await;
     }

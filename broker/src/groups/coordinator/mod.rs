@@ -248,7 +248,8 @@ impl Coordinator {
         self.groups.iter().map(|slot| (slot.key().clone(), slot.group.describe_without_members().state)).collect()
     }
 
-    /// Answers everybody who waits, and lets nobody wait any more: the broker is about to end. Members come back to the next.
+    /// Answers everybody who waits, and lets nobody wait any more: the broker is about to end. Members come back to the next;
+    /// none expires meanwhile, whose client had nobody to speak to.
     pub fn stop(self: &Arc<Self>) {
         self.is_stopping.store(true, Ordering::Release);
         let keys: Vec<GroupKey> = self.groups.iter().map(|slot| slot.key().clone()).collect();
@@ -284,6 +285,9 @@ impl Coordinator {
     }
 
     fn wake(self: &Arc<Self>, at: Duration, key: &GroupKey) {
+        if self.check_running().is_err() {
+            return;
+        }
         self.step(key, |slot, step| {
             if slot.armed == Some(at) {
                 slot.armed = None;

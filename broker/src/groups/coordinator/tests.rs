@@ -303,6 +303,18 @@ async fn nobody_waits_for_a_broker_that_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_expires_in_a_broker_that_ends() {
+    let store = Memory::default();
+    let coordinator = start(&store);
+    let (member_id, generation) = member(&coordinator).await;
+    let written = store.records();
+    coordinator.stop();
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(coordinator.heartbeat(&key(), &claim(&member_id, generation)), Ok(()), "it is a member");
+    assert_eq!(store.records(), written);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deleted_group_is_gone_when_that_is_durable() {
     let store = Memory::default();
     let coordinator = start(&store);
