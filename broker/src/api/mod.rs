@@ -365,6 +365,8 @@ mod tests {
         let text = SERVED.markdown();
         assert_eq!(text.lines().count(), 2 + SERVED.rows().len());
         assert!(text.contains("\n| ApiVersions | 18 | 0–4 |\n"), "{text}");
+        let docs = include_str!("../../../docs/compatibility.md");
+        assert!(docs.contains(&text), "docs/compatibility.md should have this table:\n{text}");
     }
 
     #[test]

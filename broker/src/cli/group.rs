@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::failure::Failure;
-use super::output::{Table, print};
+use super::output::{Table, print, printable};
 use super::remote::{Remote, RemoteArgs, json};
 use crate::http::groups::{Group, GroupAssignment, GroupList};
 
@@ -67,9 +67,9 @@ fn show_list(list: &GroupList) -> String {
 fn show(group: &Group) -> String {
     let protocol = match group.protocol.as_str() {
         "" => String::new(),
-        protocol => format!(" and shares partitions out by {protocol}"),
+        protocol => format!(" and shares partitions out by {}", printable(protocol)),
     };
-    let mut text = format!("Group {} is {}{protocol}\n\n", group.group, group.state);
+    let mut text = format!("Group {} is {}{protocol}\n\n", printable(&group.group), group.state);
     text.push_str(&members(group));
     text.push('\n');
     text.push_str(&positions(group));

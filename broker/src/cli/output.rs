@@ -13,6 +13,19 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// `text` without power over the terminal: control characters, which ids of clients may hold, are escaped.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// A table for people: a heading, rows, columns as wide as they need to be.
 #[derive(Debug)]
 pub struct Table {
@@ -29,7 +42,7 @@ impl Table {
 
     /// Adds a row; it has a cell for every column.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let row: Vec<String> = cells.into_iter().collect();
+        let row: Vec<String> = cells.into_iter().map(|cell| printable(&cell)).collect();
         debug_assert_eq!(row.len(), self.aligned_right.len(), "a cell for every column");
         self.rows.push(row);
     }
@@ -56,6 +69,13 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_cannot_move_the_cursor() {
+        let mut table = Table::new(&["GROUP"]);
+        table.row(["a\x1b[2J\nb\u{9b}é".to_owned()]);
+        assert_eq!(table.show(), "GROUP\na\\u{1b}[2J\\nb\\u{9b}é\n");
+    }
 
     #[test]
     fn columns_are_as_wide_as_they_need_to_be() {

@@ -42,39 +42,44 @@ impl Remote {
 
     /// Gets what lies at `path`, given by its segments behind `/v1`.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
-        self.send(self.request(Method::GET, path)).await?.json().await.map_err(|error| self.not_a_broker(&error))
+        self.send(self.request(Method::GET, path)?).await?.json().await.map_err(|error| self.not_a_broker(&error))
     }
 
     /// Posts `body` to `path`.
     pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
-        let request = self.request(Method::POST, path).json(body);
+        let request = self.request(Method::POST, path)?.json(body);
         self.send(request).await?.json().await.map_err(|error| self.not_a_broker(&error))
     }
 
     /// Changes what lies at `path`.
     pub async fn patch<T: DeserializeOwned>(&self, path: &[&str], change: &impl Serialize) -> Result<T, Failure> {
-        let request = self.request(Method::PATCH, path).json(change);
+        let request = self.request(Method::PATCH, path)?.json(change);
         self.send(request).await?.json().await.map_err(|error| self.not_a_broker(&error))
     }
 
     /// Deletes what lies at `path`, whatever it holds if it is by force.
     pub async fn delete_by_force(&self, path: &[&str], force: bool) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, path).query(&[("force", force)]);
+        let request = self.request(Method::DELETE, path)?.query(&[("force", force)]);
         self.send(request).await.map(|_| ())
     }
 
     /// Deletes what lies at `path`.
     pub async fn delete(&self, path: &[&str]) -> Result<(), Failure> {
-        self.send(self.request(Method::DELETE, path)).await.map(|_| ())
+        self.send(self.request(Method::DELETE, path)?).await.map(|_| ())
     }
 
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
+        // In a URL these are no steps but ways, and would lead to another resource.
+        let is_none = |name: &str| matches!(name, "" | "." | "..") || name.contains(char::is_control);
+        if let Some(name) = path.iter().find(|name| is_none(name)) {
+            return Err(Failure::new(format!("{name:?} is not a name that can be asked for")));
+        }
         let mut url = self.base.clone();
         // Fails for URLs that cannot have a path; one with a host can.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1").extend(path);
         }
-        self.client.request(method, url)
+        Ok(self.client.request(method, url))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
@@ -155,6 +160,15 @@ mod tests {
         let (remote, request) = answering("HTTP/1.1 204 No Content\r\n\r\n").await;
         remote.delete(&["topics", "/trading/taq:trades ä"]).await.unwrap();
         assert_eq!(request.await.unwrap(), "DELETE /v1/topics/%2Ftrading%2Ftaq:trades%20%C3%A4 HTTP/1.1");
+    }
+
+    #[tokio::test]
+    async fn names_that_would_lead_elsewhere_are_not_asked_for() {
+        let remote = Remote::new(&RemoteArgs { server: "127.0.0.1:1".to_owned(), json: false }).unwrap();
+        for name in ["", ".", "..", "a\nb"] {
+            let words = remote.delete(&["topics", name]).await.unwrap_err().to_string();
+            assert!(words.contains("is not a name"), "{words}");
+        }
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use super::greeting::{self, Greeting};
 use super::output::print;
 use crate::api::SERVED;
 use crate::broker::{Advertised, Broker, Listener, Scope};
-use crate::config::{Address, Config, Durability, LogFormat, ServerConfig, Sources};
+use crate::config::{Address, Config, Durability, LogFormat, ServerConfig, Sources, unread_variables};
 use crate::http::{self, HttpState};
 use crate::limits::Limits;
 use crate::logging;
@@ -87,17 +87,25 @@ impl ServeArgs {
         let environment = env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
             .collect();
-        Ok(Config::load(&Sources { file: self.config.clone(), environment, overrides: self.overrides()? })?)
+        let overrides = self.overrides()?;
+        let mut config = Config::load(&Sources { file: self.config.clone(), environment, overrides })?;
+        // As it is: a path need be no text, and may begin or end with spaces.
+        config.server.data = self.data.clone().unwrap_or(config.server.data);
+        Ok(config)
     }
 
     /// `--set` first: a flag of its own name says more.
     fn overrides(&self) -> Result<Vec<(String, String)>, Failure> {
-        let mut overrides = Vec::new();
+        let mut overrides: Vec<(String, String)> = Vec::new();
         for set in &self.set {
             let (key, value) = set
                 .split_once('=')
                 .ok_or_else(|| Failure::new(format!("--set {set:?} is not KEY=VALUE, such as log.file_bytes=64MiB")))?;
-            overrides.push((key.trim().to_owned(), value.trim().to_owned()));
+            let key = key.trim().to_owned();
+            if overrides.iter().any(|(other, _)| *other == key) {
+                return Err(Failure::new(format!("--set {key} is there twice")));
+            }
+            overrides.push((key, value.trim().to_owned()));
         }
         let flags = [
             ("server.data", self.data.as_ref().map(|path| path.to_string_lossy().into_owned())),
@@ -115,12 +123,22 @@ impl ServeArgs {
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut config = args.config()?;
     logging::start(&config.logging);
+    warn_of_variables();
     limit_connections(&mut config.limits);
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config));
     // Data that is still being opened is not waited for.
     runtime.shutdown_background();
     served
+}
+
+/// One underscore too few is easily written, and would change nothing in silence.
+fn warn_of_variables() {
+    let names: Vec<String> = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    let unread = unread_variables(names.iter().map(String::as_str));
+    if !unread.is_empty() {
+        tracing::warn!("nothing reads {} (keys are set as MILLPOND__SECTION__KEY)", unread.join(", "));
+    }
 }
 
 /// Admits no more connections than there can be descriptors for: files of the data must find theirs.
@@ -230,10 +248,22 @@ async fn listen(server: &Server, config: &ServerConfig) -> Result<SocketAddr, Fa
 }
 
 fn cannot_listen(flag: &str, address: &Address, error: &io::Error) -> Failure {
-    Failure::new(format!(
-        "cannot listen on {address}: {error}. If another program (perhaps another broker) is there, {flag} HOST:PORT \
-         chooses another address; port 0 finds a free one."
-    ))
+    let way_out = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "Another program (perhaps another broker) is there; {flag} HOST:PORT chooses another address, and port 0 \
+                 finds a free one."
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("This user may not take that port; {flag} HOST:PORT chooses another one, best above 1023.")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("This machine has no such address; {flag} HOST:PORT chooses one that it has, such as 127.0.0.1.")
+        }
+        _ => format!("{flag} HOST:PORT chooses another address."),
+    };
+    Failure::new(format!("cannot listen on {address}: {error}. {way_out}"))
 }
 
 /// Tells where the broker listens, where its data is and how to go on: on standard output to people, else in a log line.
@@ -293,6 +323,34 @@ mod tests {
     fn a_set_without_a_value_is_refused() {
         let args = ServeArgs { set: vec!["log.file_bytes".to_owned()], ..ServeArgs::default() };
         assert!(args.config().unwrap_err().to_string().contains("is not KEY=VALUE"));
+    }
+
+    #[test]
+    fn a_key_that_is_set_twice_is_refused() {
+        let set = vec!["log.file_bytes=1MiB".to_owned(), " log.file_bytes =2MiB".to_owned()];
+        let args = ServeArgs { set, ..ServeArgs::default() };
+        assert!(args.config().unwrap_err().to_string().contains("log.file_bytes is there twice"));
+    }
+
+    #[test]
+    fn the_directory_is_taken_as_it_is() {
+        use std::os::unix::ffi::OsStringExt;
+        let data = PathBuf::from(std::ffi::OsString::from_vec(b" d\xff ".to_vec()));
+        let args = ServeArgs { data: Some(data.clone()), ..ServeArgs::default() };
+        assert_eq!(args.config().unwrap().server.data, data);
+    }
+
+    #[test]
+    fn why_it_cannot_listen_decides_what_to_do() {
+        let address = "h:1".parse().unwrap();
+        for (kind, words) in [
+            (io::ErrorKind::AddrInUse, "Another program"),
+            (io::ErrorKind::PermissionDenied, "above 1023"),
+            (io::ErrorKind::AddrNotAvailable, "no such address"),
+        ] {
+            let told = cannot_listen("--http", &address, &kind.into()).to_string();
+            assert!(told.contains(words) && told.contains("--http HOST:PORT"), "{told}");
+        }
     }
 
     #[tokio::test]

@@ -98,7 +98,15 @@ pub(super) fn settings(given: &[String]) -> Result<BTreeMap<String, String>, Fai
         Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
         None => Err(Failure::new(format!("--config {text:?} is not KEY=VALUE, such as retention.ms=3600000"))),
     };
-    given.iter().map(split).collect()
+    let mut settings = BTreeMap::new();
+    for text in given {
+        let (key, value) = split(text)?;
+        if settings.contains_key(&key) {
+            return Err(Failure::new(format!("--config {key} is there twice")));
+        }
+        settings.insert(key, value);
+    }
+    Ok(settings)
 }
 
 fn partitions(count: usize) -> String {
@@ -194,5 +202,7 @@ mod tests {
     fn a_setting_without_a_value_is_refused() {
         assert!(settings(&["retention.ms".to_owned()]).unwrap_err().to_string().contains("is not KEY=VALUE"));
         assert_eq!(settings(&["a = b=c".to_owned()]).unwrap()["a"], "b=c");
+        let twice = ["a=1".to_owned(), "a=1".to_owned()];
+        assert!(settings(&twice).unwrap_err().to_string().contains("--config a is there twice"));
     }
 }

@@ -76,11 +76,13 @@ pub(super) struct Keys {
     found: BTreeMap<String, Found>,
     taken: Vec<Taken>,
     problems: Vec<Problem>,
+    /// Keys that no layer gives: only where one gave something else in place of their section, which is a problem itself.
+    missing: Vec<Problem>,
 }
 
 impl Keys {
     pub(super) fn new(found: BTreeMap<String, Found>) -> Self {
-        Self { found, taken: Vec::new(), problems: Vec::new() }
+        Self { found, taken: Vec::new(), problems: Vec::new(), missing: Vec::new() }
     }
 
     /// The keys that were taken, or everything that is wrong.
@@ -95,13 +97,23 @@ impl Keys {
                 });
             }
         }
+        if self.problems.is_empty() {
+            self.problems = self.missing;
+        }
         if self.problems.is_empty() { Ok(self.taken) } else { Err(self.problems) }
     }
 
     /// Notes that `key` has a value that does not go with another key's.
     pub(super) fn refuse(&mut self, key: &'static str, allowed: String) {
-        let found = self.found.get(key).cloned();
-        self.problems.push(problem(key, found, allowed));
+        self.note(key, allowed);
+    }
+
+    fn note(&mut self, key: &'static str, allowed: String) {
+        let key = key.to_owned();
+        match self.found.get(&key).cloned() {
+            Some(Found { text, origin }) => self.problems.push(Problem { key, value: Some(text), origin, allowed }),
+            None => self.missing.push(Problem { key, value: None, origin: "nowhere".to_owned(), allowed }),
+        }
     }
 
     /// A whole number.
@@ -209,21 +221,14 @@ impl Keys {
         show: impl Fn(&T) -> String,
         allowed: impl Fn() -> String,
     ) -> Option<T> {
-        let found = self.found.get(key).cloned();
-        let value = found.as_ref().and_then(|found| parse(found.text.trim()));
+        let value = self.found.get(key).and_then(|found| parse(found.text.trim()));
         let shown = value.as_ref().map(show).unwrap_or_default();
         self.taken.push(Taken { key, config_type, value: shown });
         if value.is_none() {
-            self.problems.push(problem(key, found, allowed()));
+            self.note(key, allowed());
         }
         value
     }
-}
-
-fn problem(key: &str, found: Option<Found>, allowed: String) -> Problem {
-    // A key is missing only where a file or a variable gave its whole section a plain value.
-    let found = found.unwrap_or(Found { text: String::new(), origin: "nowhere".to_owned() });
-    Problem { key: key.to_owned(), value: Some(found.text), origin: found.origin, allowed }
 }
 
 /// What the user may have meant: the keys of the section, or the sections.

@@ -170,10 +170,25 @@ fn collect(sources: &Sources) -> Result<BTreeMap<String, Found>, Invalid> {
     Ok(found)
 }
 
+/// Of these environment variables, those that look as if they were for this program and are read by nothing of it.
+pub fn unread_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let is_read =
+        |name: &str| name.starts_with("MILLPOND__") || ["MILLPOND_SERVER", "MILLPOND_BROKERS"].contains(&name);
+    // Kubernetes sets these where there is a service called millpond.
+    let is_of_service = |name: &str| name.starts_with("MILLPOND_SERVICE_") || name.starts_with("MILLPOND_PORT");
+    let ours = names.into_iter().filter(|name| name.starts_with("MILLPOND_"));
+    ours.filter(|name| !is_read(name) && !is_of_service(name)).collect()
+}
+
 /// Puts the plain values below `value` under their dotted keys.
 fn flatten(key: &str, value: Value, found: &mut BTreeMap<String, Found>) {
     let origin = value.origin().unwrap_or(DEFAULTS_ORIGIN).to_owned();
     match value.kind {
+        // No key would tell of a section that does not exist.
+        ValueKind::Table(table) if table.is_empty() && !key.is_empty() => {
+            let origin = value.origin.unwrap_or_else(|| "an empty table".to_owned());
+            found.insert(key.to_owned(), Found { text: String::new(), origin });
+        }
         ValueKind::Table(table) => {
             for (name, value) in table {
                 let key = if key.is_empty() { name } else { format!("{key}.{name}") };
@@ -337,9 +352,26 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_no_table_is_refused() {
+    fn a_section_that_is_no_table_is_refused_in_one_line() {
         let error = load(&[], &[], Some("log = 5")).unwrap_err().to_string();
         assert!(error.contains("unknown key log (from "), "{error}");
+        let found = problems(&[("log", "3")]);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].to_string().contains("the keys of [log] are durability"), "{}", found[0]);
+    }
+
+    #[test]
+    fn an_unknown_section_is_refused_although_it_is_empty() {
+        let error = load(&[], &[], Some("[logg]\n")).unwrap_err().to_string();
+        assert!(error.contains("unknown key logg (from "), "{error}");
+        assert!(load(&[], &[], Some("[log]\n")).is_ok());
+    }
+
+    #[test]
+    fn variables_that_nothing_reads_are_found() {
+        let names =
+            ["PATH", "MILLPOND_SERVER", "MILLPOND__LOG__ROLL_MS", "MILLPOND_PORT_9092_TCP", "MILLPOND_LOG_ROLL_MS"];
+        assert_eq!(unread_variables(names), ["MILLPOND_LOG_ROLL_MS"]);
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! A request's body as JSON, and how its fields are read; what is wrong with it is a problem like any other.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use tokio::time::timeout;
 
 use super::problem::Problem;
+
+/// How long a body may take to arrive.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body, read.
 pub(super) struct Body<T>(pub(super) T);
@@ -14,8 +20,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes =
-            Bytes::from_request(request, state).await.map_err(|error| Problem::bad_request(error.body_text()))?;
+        let Ok(bytes) = timeout(TIMEOUT, Bytes::from_request(request, state)).await else {
+            return Err(Problem::bad_request(format!("the body is not here after {TIMEOUT:?}")));
+        };
+        let bytes = bytes.map_err(|error| Problem::bad_request(error.body_text()))?;
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| Problem::bad_request(format!("the body is not what is asked for: {error}")))
     }

@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::HttpState;
+use super::path::Path;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::groups::GroupKey;

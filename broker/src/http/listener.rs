@@ -1,11 +1,14 @@
-//! The listener behind HTTP, with bounds: so many connections at once, and none on which nothing moves.
+//! The listener behind HTTP, with bounds: so many connections at once, not all of them from one address, none on which
+//! nothing moves, and none that takes its time with the head of a request.
 //!
-//! At the bound further connections wait until one ends; a silent one ends after a minute, so that waiting does.
+//! At the bound of all further connections wait until one ends; a silent one ends after a minute and one with half a head
+//! after ten seconds, so that waiting does. At the bound of its address a connection is closed as it comes.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,24 +18,40 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
+/// What connections may do.
+#[derive(Clone, Copy)]
+struct Bounds {
+    connections_max: usize,
+    connections_per_address_max: usize,
+    idle_timeout: Duration,
+    /// From its first byte; of the first head from the connection's beginning.
+    head_timeout: Duration,
+}
+
 /// Tools and scrapers of one broker; there are few.
-const CONNECTIONS_MAX: usize = 256;
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+const BOUNDS: Bounds = Bounds {
+    connections_max: 256,
+    connections_per_address_max: 128,
+    idle_timeout: Duration::from_mins(1),
+    head_timeout: Duration::from_secs(10),
+};
 
 /// A TCP listener with bounds.
 pub(super) struct Bounded {
     listener: TcpListener,
     room: Arc<Semaphore>,
-    idle_timeout: Duration,
+    by_address: Arc<ByAddress>,
+    bounds: Bounds,
 }
 
 impl Bounded {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self::with(listener, CONNECTIONS_MAX, IDLE_TIMEOUT)
+        Self::with(listener, BOUNDS)
     }
 
-    fn with(listener: TcpListener, connections_max: usize, idle_timeout: Duration) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(connections_max)), idle_timeout }
+    fn with(listener: TcpListener, bounds: Bounds) -> Self {
+        let room = Arc::new(Semaphore::new(bounds.connections_max));
+        Self { listener, room, by_address: Arc::default(), bounds }
     }
 }
 
@@ -42,9 +61,12 @@ impl Listener for Bounded {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let permit = Arc::clone(&self.room).acquire_owned().await.expect("nobody closes the semaphore");
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
-        let idle = Box::pin(sleep(self.idle_timeout));
-        (Moving { stream, idle, idle_timeout: self.idle_timeout, _permit: permit }, peer)
+        loop {
+            let (stream, peer) = Listener::accept(&mut self.listener).await;
+            if let Some(place) = Place::take(&self.by_address, peer.ip(), self.bounds.connections_per_address_max) {
+                return (Moving::new(stream, self.bounds, (permit, place)), peer);
+            }
+        }
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -52,15 +74,105 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection that fails when nothing has moved on it for a while.
+/// Open connections of each address that has any.
+type ByAddress = Mutex<HashMap<IpAddr, usize>>;
+
+/// One connection among those of its address.
+struct Place {
+    by_address: Arc<ByAddress>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(by_address: &Arc<ByAddress>, address: IpAddr, most: usize) -> Option<Self> {
+        let address = address.to_canonical();
+        let mut open = by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.get(&address).is_some_and(|count| *count >= most) {
+            return None;
+        }
+        *open.entry(address).or_default() += 1;
+        Some(Self { by_address: Arc::clone(by_address), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// How far a connection has come with the head of its next request, which ends with an empty line.
+struct Head {
+    /// Something of it is there; empty lines before it are no part of it.
+    is_begun: bool,
+    is_line_empty: bool,
+    is_whole: bool,
+    is_timed: bool,
+    timeout: Duration,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Head {
+    fn awaited(timeout: Duration) -> Self {
+        let deadline = Box::pin(sleep(timeout));
+        Self { is_begun: false, is_line_empty: false, is_whole: false, is_timed: true, timeout, deadline }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        if self.is_whole || bytes.is_empty() {
+            return;
+        }
+        if !self.is_timed {
+            self.deadline.as_mut().reset(Instant::now() + self.timeout);
+            self.is_timed = true;
+        }
+        for byte in bytes {
+            match byte {
+                b'\n' if self.is_begun && self.is_line_empty => {
+                    (self.is_whole, self.is_timed) = (true, false);
+                    return;
+                }
+                b'\n' => self.is_line_empty = true,
+                b'\r' => {}
+                _ => (self.is_begun, self.is_line_empty) = (true, false),
+            }
+        }
+    }
+
+    /// Its request is being answered: another may follow.
+    fn answered(&mut self) {
+        if self.is_whole {
+            (self.is_begun, self.is_line_empty, self.is_whole) = (false, false, false);
+        }
+    }
+
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_timed && self.deadline.as_mut().poll(cx).is_ready()
+    }
+}
+
+/// A connection that fails when nothing has moved on it for a while, or a head takes too long.
 pub(super) struct Moving {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
-    _permit: OwnedSemaphorePermit,
+    head: Head,
+    _room: (OwnedSemaphorePermit, Place),
 }
 
 impl Moving {
+    fn new(stream: TcpStream, bounds: Bounds, room: (OwnedSemaphorePermit, Place)) -> Self {
+        let Bounds { idle_timeout, head_timeout, .. } = bounds;
+        let idle = Box::pin(sleep(idle_timeout));
+        Self { stream, idle, idle_timeout, head: Head::awaited(head_timeout), _room: room }
+    }
+
     /// What `poll` did on the stream; a stream that has waited for too long fails.
     fn watch<T>(
         &mut self,
@@ -79,12 +191,19 @@ impl Moving {
 
 impl AsyncRead for Moving {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.watch(cx, |stream, cx| stream.poll_read(cx, buffer))
+        let before = buffer.filled().len();
+        let read = self.watch(cx, |stream, cx| stream.poll_read(cx, buffer));
+        if read.is_pending() && self.head.is_late(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.head.read(&buffer.filled()[before..]);
+        read
     }
 }
 
 impl AsyncWrite for Moving {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        self.head.answered();
         self.watch(cx, |stream, cx| stream.poll_write(cx, buffer))
     }
 
@@ -101,6 +220,7 @@ impl AsyncWrite for Moving {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.head.answered();
         self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, buffers))
     }
 
@@ -115,13 +235,13 @@ mod tests {
 
     use super::*;
 
-    async fn bounded(connections_max: usize, idle_timeout: Duration) -> Bounded {
-        Bounded::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), connections_max, idle_timeout)
+    async fn bounded(bounds: Bounds) -> Bounded {
+        Bounded::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), bounds)
     }
 
     #[tokio::test]
     async fn a_connection_waits_for_room() {
-        let mut bounded = bounded(1, IDLE_TIMEOUT).await;
+        let mut bounded = bounded(Bounds { connections_max: 1, ..BOUNDS }).await;
         let address = bounded.local_addr().unwrap();
         let (_one, _two) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let (first, _) = bounded.accept().await;
@@ -132,11 +252,50 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_connection_fails_and_a_moving_one_does_not() {
-        let mut bounded = bounded(1, Duration::from_millis(20)).await;
+        let mut bounded = bounded(Bounds { idle_timeout: Duration::from_millis(20), ..BOUNDS }).await;
         let mut client = TcpStream::connect(bounded.local_addr().unwrap()).await.unwrap();
         let (mut server, _) = bounded.accept().await;
         client.write_all(b"x").await.unwrap();
         assert_eq!(server.read_u8().await.unwrap(), b'x');
         assert_eq!(server.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn one_address_has_its_share() {
+        let mut bounded = bounded(Bounds { connections_per_address_max: 1, ..BOUNDS }).await;
+        let address = bounded.local_addr().unwrap();
+        let _first = TcpStream::connect(address).await.unwrap();
+        let (admitted, _) = bounded.accept().await;
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(20), bounded.accept()).await.is_err());
+        assert_eq!(second.read(&mut [0]).await.unwrap(), 0, "it is closed");
+        drop(admitted);
+        let _third = TcpStream::connect(address).await.unwrap();
+        bounded.accept().await;
+    }
+
+    #[tokio::test]
+    async fn half_a_head_is_not_waited_for() {
+        let mut bounded = bounded(Bounds { head_timeout: Duration::from_millis(20), ..BOUNDS }).await;
+        let mut client = TcpStream::connect(bounded.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = bounded.accept().await;
+        client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n").await.unwrap();
+        let mut buffer = Vec::new();
+        assert_eq!(server.read_to_end(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_head_ends_with_its_empty_line_and_the_next_begins_with_its_first_byte() {
+        let mut head = Head::awaited(Duration::from_secs(1));
+        head.read(b"\r\n\r\n");
+        assert!(head.is_timed && !head.is_whole, "empty lines are no head");
+        head.read(b"GET / HTTP/1.1\r\na: b\r\n\r");
+        assert!(head.is_timed && !head.is_whole);
+        head.read(b"\n{body");
+        assert!(head.is_whole && !head.is_timed);
+        head.answered();
+        assert!(!head.is_whole && !head.is_timed);
+        head.read(b"G");
+        assert!(head.is_timed);
     }
 }

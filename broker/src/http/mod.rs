@@ -9,6 +9,7 @@ mod guard;
 mod health;
 mod listener;
 mod metrics;
+mod path;
 mod problem;
 mod refusal;
 mod state;

@@ -11,12 +11,13 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::HttpState;
 use super::body::{Body, given};
+use super::path::Path;
 use super::problem::Problem;
 use super::volumes::Force;
 use crate::volumes::streams::{StreamChange, StreamInfo};

@@ -12,12 +12,13 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::HttpState;
 use super::body::Body;
+use super::path::Path;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::scope::Scope;
@@ -267,6 +268,16 @@ mod tests {
             let (answered, text) = create(&server, body).await;
             let problem: Problem = serde_json::from_str(&text).unwrap();
             assert_eq!((answered.as_u16(), problem.kind), (status, format!("urn:millpond:{kind}")), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_no_text_is_a_problem() {
+        let server = Server::with_broker().await;
+        for path in ["/v1/topics/%ff", "/v1/groups/%ff"] {
+            let response = reqwest::get(server.url(path)).await.unwrap();
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+            assert_eq!(response.json::<Problem>().await.unwrap().kind, "urn:millpond:bad-request");
         }
     }
 

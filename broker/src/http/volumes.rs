@@ -9,13 +9,14 @@
 //! | `DELETE /v1/volumes/{volume}?force=true` | 204, 404, 409 where it holds records and is not forced |
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use millpond_storage::state::Durability as Asked;
 use serde::{Deserialize, Serialize};
 
 use super::HttpState;
 use super::body::{Body, given};
+use super::path::Path;
 use super::problem::Problem;
 use crate::volumes::{self, VolumeInfo};
 

@@ -8,6 +8,7 @@
 //! to come is refused by brokers, and one long past would be deleted at once by retention. `--date` takes another;
 //! `--timestamps now` gives the moment of sending instead. The records' own bytes never depend on the date.
 
+use std::env;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -315,7 +316,8 @@ impl Replay {
     /// Counts deliveries and shows progress once a second, until the producer is gone.
     fn watch(&mut self, total: u64, started: Instant) -> JoinHandle<io::Result<(Progress<io::Stdout>, Meter)>> {
         let (mut deliveries, status) = (self.deliveries.take(), self.producer.status());
-        let mut progress = Progress::new(io::stdout(), io::stdout().is_terminal(), total);
+        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let mut progress = Progress::new(io::stdout(), io::stdout().is_terminal() && !is_dumb, total);
         tokio::spawn(async move {
             let (mut whole, mut interval, mut since) = (Meter::default(), Meter::default(), started);
             let mut ticks = tokio::time::interval_at(started + Duration::from_secs(1), Duration::from_secs(1));
