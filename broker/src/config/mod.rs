@@ -186,7 +186,6 @@ fn flatten(key: &str, value: Value, found: &mut BTreeMap<String, Found>) {
     match value.kind {
         // No key would tell of a section that does not exist.
         ValueKind::Table(table) if table.is_empty() && !key.is_empty() => {
-            let origin = value.origin.unwrap_or_else(|| "an empty table".to_owned());
             found.insert(key.to_owned(), Found { text: String::new(), origin });
         }
         ValueKind::Table(table) => {
