@@ -29,8 +29,6 @@ const PRODUCER_IDS_BLOCK: u64 = 1000;
 /// One running broker. Handlers reach everything through it.
 #[derive(Debug)]
 pub struct Broker {
-    /// The cluster id that clients see, stable over restarts.
-    pub cluster_id: String,
     /// The one node id of this broker.
     pub node_id: i32,
     /// What clients may take.
@@ -75,7 +73,6 @@ impl Broker {
         metrics.scrape_from(move || contents(&counted_topics, &counted_groups));
         let volumes = Volumes::new(Arc::clone(&engine), Arc::clone(&config));
         Ok(Self {
-            cluster_id: ids::text(&engine.cluster_id()),
             node_id: config.server.node_id,
             limits: config.limits.clone(),
             metrics,
@@ -89,6 +86,13 @@ impl Broker {
             disk,
             config,
         })
+    }
+
+    /// The cluster id that clients of a scope see, stable over restarts, restores and re-binding: that of the data directory,
+    /// with the scope's number over its last half, so that no client takes one scope for another.
+    pub fn cluster_id(&self, scope: Scope) -> String {
+        let id = u128::from_be_bytes(self.engine.cluster_id()) ^ u128::from(scope.number());
+        ids::text(&id.to_be_bytes())
     }
 
     /// A broker whose data is in memory and goes with it: for tests.

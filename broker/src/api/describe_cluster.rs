@@ -43,7 +43,7 @@ impl Api for DescribeCluster {
             .with_port(ctx.advertised().port.into());
         let operations = operations::if_asked(request.include_cluster_authorized_operations, operations::ON_CLUSTER);
         let response = DescribeClusterResponse::default()
-            .with_cluster_id(text(&broker.cluster_id))
+            .with_cluster_id(text(broker.cluster_id(ctx.scope())))
             .with_controller_id(broker.node_id.into())
             .with_brokers(vec![node])
             .with_cluster_authorized_operations(operations);

@@ -110,6 +110,16 @@ pub fn of_append(error: &AppendError) -> ErrorCode {
     }
 }
 
+/// What a client is told of a topic whose positions it wants: consumers wait for a coordinator that loads, and give up on
+/// nearly all else.
+pub fn of_position_topic(error: &TopicError) -> ErrorCode {
+    match error {
+        TopicError::Loading => ErrorCode::CoordinatorLoadInProgress,
+        // An illegal name is an unknown topic here, as in Kafka.
+        _ => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
 /// Whether what a client takes for the leader epoch is the one that holds; −1: it does not say.
 pub fn check_leader_epoch(asked: i32, current: i32) -> Result<(), ErrorCode> {
     match asked {

@@ -68,7 +68,7 @@ fn head(ctx: &Context, with_operations: bool) -> MetadataResponse {
         .with_port(ctx.advertised().port.into());
     MetadataResponse::default()
         .with_brokers(vec![node])
-        .with_cluster_id(Some(text(&broker.cluster_id)))
+        .with_cluster_id(Some(text(broker.cluster_id(ctx.scope()))))
         .with_controller_id(broker.node_id.into())
         .with_cluster_authorized_operations(operations::if_asked(with_operations, operations::ON_CLUSTER))
 }

@@ -67,7 +67,7 @@ impl Work {
                     self.commits.push(commit(topic.clone(), partition, asked));
                     error::NONE
                 }
-                // An illegal name is an unknown topic here, as in Kafka.
+                (Err(why), _) => error::of_position_topic(why).code(),
                 _ => ErrorCode::UnknownTopicOrPartition.code(),
             };
             answers.push(OffsetCommitResponsePartition::default().with_partition_index(index).with_error_code(code));

@@ -56,6 +56,7 @@ impl Work {
                     self.positions.push((topic.name.to_string(), found.clone(), partition));
                     error::NONE
                 }
+                (Err(why), _) => error::of_position_topic(why).code(),
                 _ => ErrorCode::UnknownTopicOrPartition.code(),
             };
             answers.push(OffsetDeleteResponsePartition::default().with_partition_index(index).with_error_code(code));

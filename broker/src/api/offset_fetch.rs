@@ -19,7 +19,9 @@ use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicNam
 use kafka_protocol::protocol::StrBytes;
 use millpond_storage::state::Committed;
 
+use super::error::ErrorCode;
 use super::{Answer, Api, Context};
+use crate::topics::TopicError;
 
 /// The API.
 pub(super) struct OffsetFetch;
@@ -41,17 +43,27 @@ impl Api for OffsetFetch {
             newer.collect()
         });
         let group = OffsetFetchRequestGroup::default().with_group_id(request.group_id).with_topics(topics);
-        let topics = group_positions(ctx, group).topics.into_iter().map(older).collect();
-        Answer::now(OffsetFetchResponse::default().with_topics(topics))
+        let answer = group_positions(ctx, group);
+        let topics = answer.topics.into_iter().map(older).collect();
+        Answer::now(OffsetFetchResponse::default().with_error_code(answer.error_code).with_topics(topics))
     }
 }
 
 fn group_positions(ctx: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    let is_loading = match &group.topics {
+        Some(topics) => topics.iter().any(|topic| matches!(ctx.topic(&topic.name), Err(TopicError::Loading))),
+        None => ctx.broker().topics.frozen(ctx.scope()).is_err(),
+    };
+    let answer = OffsetFetchResponseGroup::default();
+    if is_loading {
+        let code = ErrorCode::CoordinatorLoadInProgress.code();
+        return answer.with_group_id(group.group_id).with_error_code(code);
+    }
     let topics = match group.topics {
         Some(topics) => topics.into_iter().map(|topic| asked(ctx, &group.group_id, topic)).collect(),
         None => all(ctx, &group.group_id),
     };
-    OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics)
+    answer.with_group_id(group.group_id).with_topics(topics)
 }
 
 /// The positions that were asked for.

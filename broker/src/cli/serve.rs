@@ -29,7 +29,7 @@ use crate::config::{Address, Config, Durability, LogFormat, ServerConfig, Source
 use crate::http::{self, HttpState};
 use crate::limits::Limits;
 use crate::logging;
-use crate::server::Server;
+use crate::server::{Listeners, Server};
 
 /// The flags of `serve`. Each stands for a key of the configuration and overrides it.
 #[derive(Args, Debug, Default)]
@@ -190,8 +190,10 @@ async fn serve_clients(
     http_address: SocketAddr,
     mut signals: Signals,
 ) -> Result<(), Failure> {
-    let server = Server::new(Arc::clone(broker), &SERVED);
+    let server = Arc::new(Server::new(Arc::clone(broker), &SERVED));
     let kafka_address = listen(&server, &broker.config.server).await?;
+    let listeners = Listeners::new(Arc::clone(&server));
+    listeners.reopen().await;
     let groups = tokio::spawn(Arc::clone(&broker.groups).run());
     state.readiness.ready();
     announce(&broker.config, kafka_address, http_address)?;

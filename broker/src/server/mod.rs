@@ -19,6 +19,7 @@ mod connection;
 pub mod fuzzing;
 mod gate;
 mod lane;
+mod listeners;
 mod read;
 mod write;
 
@@ -34,9 +35,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
+
+pub use listeners::{ListenerError, Listeners};
 
 use crate::api::{Connection, Table};
 use crate::broker::{Advertised, Broker, Listener};
@@ -90,19 +94,19 @@ impl Server {
 
     /// Listens, within a tokio runtime. Gives the address, with the port that was found if any would do.
     pub fn listen(&self, listener: Listener) -> io::Result<SocketAddr> {
+        self.open(listener, self.killing.clone()).map(|(address, _)| address)
+    }
+
+    /// The same; `killing` ends it with its connections. The task ends when nothing listens there any more.
+    fn open(&self, listener: Listener, killing: CancellationToken) -> io::Result<(SocketAddr, JoinHandle<()>)> {
         let socket = if listener.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(listener.address)?;
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
-        let door = Door {
-            shared: Arc::clone(&self.shared),
-            listener: Arc::new(listener),
-            tasks: self.tasks.clone(),
-            killing: self.killing.clone(),
-        };
-        self.tasks.spawn(door.accept_all(socket));
-        Ok(address)
+        let door =
+            Door { shared: Arc::clone(&self.shared), listener: Arc::new(listener), tasks: self.tasks.clone(), killing };
+        Ok((address, self.tasks.spawn(door.accept_all(socket))))
     }
 
     /// Takes no more connections and requests, finishes those under way (as long as `shutdown_timeout` allows), and closes.
@@ -132,6 +136,7 @@ impl Door {
         loop {
             let accepted = tokio::select! { biased;
                 () = self.shared.stopping.cancelled() => return,
+                () = self.killing.cancelled() => return,
                 accepted = socket.accept() => accepted,
             };
             match accepted {

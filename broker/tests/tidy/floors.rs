@@ -15,7 +15,7 @@ const BROKER: [(&str, &[&str]); 19] = [
     ("config", &["limits"]),
     ("documents", &[]),
     ("groups", &["completion", "config", "documents", "metrics", "scope"]),
-    ("http", &["broker", "completion", "config", "groups", "metrics", "scope", "topics", "volumes"]),
+    ("http", &["broker", "completion", "config", "groups", "metrics", "scope", "server", "topics", "volumes"]),
     ("limits", &[]),
     ("logging", &["config"]),
     ("main", &[]),

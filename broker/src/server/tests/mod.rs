@@ -4,5 +4,6 @@ mod handshake;
 mod harness;
 mod hostile;
 mod limits;
+mod listeners;
 mod order;
 mod slow;
