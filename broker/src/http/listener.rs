@@ -108,11 +108,21 @@ impl Drop for Place {
 }
 
 /// How far a connection has come with the head of its next request, which ends with an empty line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nothing: empty lines before it are no part of it.
+    Nothing,
+    /// Some of a line.
+    Line,
+    /// Lines, the last one whole.
+    Lines,
+    /// All of it; its request is under way.
+    Whole,
+}
+
+/// The head of the next request, and how long it may take.
 struct Head {
-    /// Something of it is there; empty lines before it are no part of it.
-    is_begun: bool,
-    is_line_empty: bool,
-    is_whole: bool,
+    seen: Seen,
     is_timed: bool,
     timeout: Duration,
     deadline: Pin<Box<Sleep>>,
@@ -120,12 +130,11 @@ struct Head {
 
 impl Head {
     fn awaited(timeout: Duration) -> Self {
-        let deadline = Box::pin(sleep(timeout));
-        Self { is_begun: false, is_line_empty: false, is_whole: false, is_timed: true, timeout, deadline }
+        Self { seen: Seen::Nothing, is_timed: true, timeout, deadline: Box::pin(sleep(timeout)) }
     }
 
     fn read(&mut self, bytes: &[u8]) {
-        if self.is_whole || bytes.is_empty() {
+        if self.seen == Seen::Whole || bytes.is_empty() {
             return;
         }
         if !self.is_timed {
@@ -133,22 +142,22 @@ impl Head {
             self.is_timed = true;
         }
         for byte in bytes {
-            match byte {
-                b'\n' if self.is_begun && self.is_line_empty => {
-                    (self.is_whole, self.is_timed) = (true, false);
+            self.seen = match (byte, self.seen) {
+                (b'\n', Seen::Lines) => {
+                    (self.seen, self.is_timed) = (Seen::Whole, false);
                     return;
                 }
-                b'\n' => self.is_line_empty = true,
-                b'\r' => {}
-                _ => (self.is_begun, self.is_line_empty) = (true, false),
+                (b'\n', Seen::Line) => Seen::Lines,
+                (b'\r' | b'\n', seen) => seen,
+                _ => Seen::Line,
             }
         }
     }
 
     /// Its request is being answered: another may follow.
     fn answered(&mut self) {
-        if self.is_whole {
-            (self.is_begun, self.is_line_empty, self.is_whole) = (false, false, false);
+        if self.seen == Seen::Whole {
+            self.seen = Seen::Nothing;
         }
     }
 
@@ -288,13 +297,13 @@ mod tests {
     async fn a_head_ends_with_its_empty_line_and_the_next_begins_with_its_first_byte() {
         let mut head = Head::awaited(Duration::from_secs(1));
         head.read(b"\r\n\r\n");
-        assert!(head.is_timed && !head.is_whole, "empty lines are no head");
+        assert!(head.is_timed && head.seen == Seen::Nothing, "empty lines are no head");
         head.read(b"GET / HTTP/1.1\r\na: b\r\n\r");
-        assert!(head.is_timed && !head.is_whole);
+        assert!(head.is_timed && head.seen == Seen::Lines);
         head.read(b"\n{body");
-        assert!(head.is_whole && !head.is_timed);
+        assert!(head.seen == Seen::Whole && !head.is_timed);
         head.answered();
-        assert!(!head.is_whole && !head.is_timed);
+        assert!(head.seen == Seen::Nothing && !head.is_timed);
         head.read(b"G");
         assert!(head.is_timed);
     }
