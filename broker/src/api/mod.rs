@@ -57,6 +57,8 @@ mod produce;
 mod reply;
 pub mod schema;
 mod sync_group;
+#[cfg(test)]
+mod tests;
 mod text;
 mod unsupported;
 
@@ -348,7 +350,7 @@ fn caught<T, E: Display>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, Str
 }
 
 #[cfg(test)]
-mod tests {
+mod table_tests {
     use super::*;
 
     #[test]

@@ -1,0 +1,3 @@
+//! Handlers, called as the server calls them.
+
+mod volumes;
