@@ -25,7 +25,8 @@ use crate::timeline::{TailCache, Timeline, lock};
 use crate::units::TimelineId;
 
 /// What FORMAT says.
-const FORMAT: &str = "millpond data, format 1\n";
+const FORMAT: &str = "millpond data, format 2\n";
+const FORMAT_VERSION: u32 = 2;
 /// Threads that sync: one log each.
 const SYNC_THREADS: usize = 16;
 /// Threads that read files.
@@ -365,7 +366,11 @@ fn check_format(disk: &dyn Disk) -> Result<()> {
     let text = String::from_utf8_lossy(&found);
     let version = text.trim_end().strip_prefix("millpond data, format ").and_then(|version| version.parse().ok());
     match version {
-        Some(found) => Err(Error::Newer { path: path.to_owned(), found, known: 1 }),
+        Some(found) if found < FORMAT_VERSION => Err(Error::Invalid(format!(
+            "the data is of format {found}, from before the first release, and this version reads format {FORMAT_VERSION} alone: nothing was changed; \
+             open it with the version that wrote it, or begin with an empty directory"
+        ))),
+        Some(found) => Err(Error::Newer { path: path.to_owned(), found, known: FORMAT_VERSION }),
         None => Err(Error::Corrupt(format!("FORMAT does not say what this is: {text:?}; it should be {FORMAT:?}"))),
     }
 }

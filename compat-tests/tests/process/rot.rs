@@ -130,7 +130,7 @@ fn a_newer_format_is_told_of_by_the_name_of_its_file() {
 fn make_newer(path: &Path) {
     let mut bytes = fs::read(path).expect("it can be read");
     if path.ends_with("FORMAT") {
-        bytes = b"millpond data, format 2\n".to_vec();
+        bytes = b"millpond data, format 3\n".to_vec();
     } else {
         bytes[8] = 2;
         let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..64]);
