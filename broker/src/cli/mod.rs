@@ -6,6 +6,7 @@
 
 pub mod brokers;
 pub mod calendar;
+pub mod clone;
 pub mod demo;
 mod descriptors;
 pub mod failure;
@@ -14,6 +15,7 @@ pub mod group;
 pub mod output;
 pub mod remote;
 pub mod serve;
+pub mod snapshot;
 pub mod stream;
 pub mod tail;
 pub mod topic;
@@ -24,10 +26,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::{Shell, generate};
 
+use clone::{CloneArgs, DiffArgs};
 use demo::DemoArgs;
 use failure::Failure;
 use group::GroupArgs;
 use serve::ServeArgs;
+use snapshot::{RestoreArgs, SnapshotArgs};
 use stream::StreamArgs;
 use tail::TailArgs;
 use topic::TopicArgs;
@@ -55,6 +59,14 @@ enum Command {
     Volume(VolumeArgs),
     /// List, create, describe, change and delete the streams of volumes
     Stream(StreamArgs),
+    /// Take, list, keep and delete snapshots of volumes, as they are now or as they were
+    Snapshot(SnapshotArgs),
+    /// Make volumes of snapshots or of other volumes, and list them
+    Clone(CloneArgs),
+    /// Take a volume back to a snapshot; what it was before becomes a snapshot, too
+    Restore(RestoreArgs),
+    /// Tell what differs between two snapshots, or a snapshot and a volume as it is now
+    Diff(DiffArgs),
     /// List, create, describe and delete topics
     Topic(TopicArgs),
     /// List and describe consumer groups
@@ -87,6 +99,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args),
         Command::Volume(args) => block_on(args.run()),
         Command::Stream(args) => block_on(args.run()),
+        Command::Snapshot(args) => block_on(args.run()),
+        Command::Clone(args) => block_on(args.run()),
+        Command::Restore(args) => block_on(args.run()),
+        Command::Diff(args) => block_on(args.run()),
         Command::Topic(args) => block_on(args.run()),
         Command::Group(args) => block_on(args.run()),
         Command::Demo(args) => demo::run(&args),

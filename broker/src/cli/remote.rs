@@ -45,6 +45,12 @@ impl Remote {
         self.send(self.request(Method::GET, path)?).await?.json().await.map_err(|error| self.not_a_broker(&error))
     }
 
+    /// Gets what lies at `path` with parameters.
+    pub async fn get_with<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
+        let request = self.request(Method::GET, path).query(query);
+        self.send(request).await?.json().await.map_err(|error| self.not_a_broker(&error))
+    }
+
     /// Posts `body` to `path`.
     pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
         let request = self.request(Method::POST, path)?.json(body);

@@ -195,6 +195,7 @@ async fn serve_clients(
     let listeners = Listeners::new(Arc::clone(&server));
     listeners.reopen().await;
     let groups = tokio::spawn(Arc::clone(&broker.groups).run());
+    let volumes = tokio::spawn(broker.volumes.clone().run());
     state.readiness.ready();
     announce(&broker.config, kafka_address, http_address)?;
     signals.first().await;
@@ -207,6 +208,7 @@ async fn serve_clients(
     // Members that wait for each other would be waited for in vain; and nobody expires whom nobody can hear any more.
     broker.groups.coordinator().stop();
     groups.abort();
+    volumes.abort();
     server.shutdown().await;
     Ok(())
 }

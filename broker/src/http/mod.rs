@@ -4,6 +4,7 @@
 //! in a browser are kept out ([`guard`]).
 
 mod body;
+pub mod clones;
 pub mod groups;
 mod guard;
 mod health;
@@ -12,6 +13,7 @@ mod metrics;
 mod path;
 mod problem;
 mod refusal;
+pub mod snapshots;
 mod state;
 pub mod streams;
 pub mod topics;
@@ -25,7 +27,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +72,15 @@ fn router(state: HttpState, guard: Guard) -> Router {
             "/v1/volumes/{volume}/streams/{stream}",
             get(streams::describe).patch(streams::alter).delete(streams::delete),
         )
+        .route("/v1/volumes/{volume}/snapshots", get(snapshots::list).post(snapshots::create))
+        .route(
+            "/v1/volumes/{volume}/snapshots/{snapshot}",
+            get(snapshots::describe).patch(snapshots::alter).delete(snapshots::delete),
+        )
+        .route("/v1/volumes/{volume}/restore", post(snapshots::restore))
+        .route("/v1/snapshots", get(snapshots::all))
+        .route("/v1/clones", get(clones::list).post(clones::create))
+        .route("/v1/diff", get(clones::difference))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -1,7 +1,8 @@
 //! Why something with a volume was not done. Displays as what people are told, with what to do next.
 
-use millpond_storage::Error as StorageError;
+use millpond_storage::{Error as StorageError, Moment};
 
+use super::moment::show_time;
 use crate::topics::config_keys::InvalidConfig;
 
 /// Why something with a volume was not done.
@@ -66,7 +67,19 @@ impl From<StorageError> for VolumeError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Invalid(why) => Self::Invalid(why),
+            StorageError::Forgotten { oldest } => Self::Forgotten(forgotten(oldest)),
             error => Self::Storage(error),
         }
+    }
+}
+
+fn forgotten(oldest: Option<Moment>) -> String {
+    match oldest {
+        Some(Moment { lsn, time }) => format!(
+            "That past is no longer kept. The oldest that can be had is of {} (--at lsn:{lsn}); \
+             `millpond volume alter VOLUME --history TIME` keeps more from now on.",
+            show_time(time)
+        ),
+        None => "That past is no longer kept: only snapshots are left of it.".to_owned(),
     }
 }

@@ -6,30 +6,45 @@
 //!
 //! - [`create`], [`alter`], [`delete`], [`describe`]: volumes.
 //! - [`streams`]: their streams, and the policy that topics inherit.
+//! - [`snapshots`], [`moment`]: named views of now and of the past; [`keeper`]: what becomes of them with time.
+//! - [`clones`]: volumes that begin as a view, and restores.
+//! - [`diff`]: what two views have in common and what not.
 //!
 //! A topic of volume `default` whose creation is under way while a volume of its first label is created may end up under a
 //! name that then leads to the volume; it is listed, and deleted by its id.
 
 mod alter;
+mod clones;
 mod create;
 mod delete;
 mod describe;
+pub mod diff;
 mod error;
+mod keeper;
+pub mod moment;
 mod mount;
+mod snapshots;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use millpond_storage::state::{Txn, Volume};
 use millpond_storage::{Engine, Error, Timeline};
 
 pub use alter::VolumeChange;
+pub use clones::SAFETY_LIFETIME_MS;
 pub use create::NewVolume;
 pub use describe::{CloneOf, VolumeInfo, history_of};
 pub use error::VolumeError;
+pub use snapshots::{NewSnapshot, SnapshotInfo};
+pub use view::ViewName;
+
+use moment::Moment;
 
 use crate::completion;
 use crate::config::Config;
@@ -43,12 +58,25 @@ pub type Result<T> = std::result::Result<T, VolumeError>;
 pub struct Volumes {
     engine: Arc<Engine>,
     config: Arc<Config>,
+    /// The broker's own.
+    zone: TimeZone,
 }
 
 impl Volumes {
     /// The volumes of an engine.
     pub fn new(engine: Arc<Engine>, config: Arc<Config>) -> Self {
-        Self { engine, config }
+        Self { engine, config, zone: TimeZone::system() }
+    }
+
+    /// The moment that a text names.
+    pub fn moment(&self, text: &str) -> Result<Moment> {
+        Moment::parse(text, self.engine.now(), &self.zone)
+    }
+
+    /// The last group before a record of a topic with a later timestamp than a text names.
+    pub fn moment_of_record(&self, topic: &str, time: &str) -> Result<Moment> {
+        let time = moment::parse_time(time, self.engine.now(), &self.zone)?;
+        Ok(Moment::Record { topic: topic.to_owned(), time })
     }
 
     /// A volume and its log, by its name.

@@ -6,8 +6,9 @@ use millpond_storage::disk::SimDisk;
 use millpond_storage::state::Durability;
 use millpond_storage::{Engine, Options};
 
+use super::moment::Moment;
 use super::streams::StreamChange;
-use super::{NewVolume, VolumeChange, VolumeError, Volumes, history_of};
+use super::{NewSnapshot, NewVolume, ViewName, VolumeChange, VolumeError, Volumes, history_of};
 use crate::config::Config;
 use crate::scope::Scope;
 use crate::topics::{NewTopic, Topics};
@@ -178,4 +179,190 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
     assert!(matches!(pond.volumes.stream("trading", "taq"), Err(VolumeError::UnknownStream { .. })));
     assert!(pond.volumes.delete_stream("trading", "default", true).await.is_err());
     assert!(pond.volumes.create_stream("default", "taq", StreamChange::default()).await.is_err());
+}
+
+/// Appends records to a partition of a topic, as its producer would.
+async fn append(pond: &Pond, topic: &str, count: usize) {
+    use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, check};
+    use millpond_storage::{Ack, Append, AppendPart};
+    let rules = Rules {
+        now_ms: 0,
+        timestamp_type: TimestampType::Create,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: i64::MAX,
+        keys_required: false,
+        zstd_allowed: true,
+        every_record: true,
+        batch_bytes_max: 1 << 20,
+        plain_bytes_max: 1 << 20,
+    };
+    let mut builder = BatchBuilder::new();
+    for _ in 0..count {
+        builder.append(&NewRecord { value: Some(b"value"), timestamp: 7, ..NewRecord::default() }).unwrap();
+    }
+    let batch = bytes::Bytes::from(builder.build().unwrap());
+    let checked = check(&batch, &rules).unwrap();
+    let found = pond.topics.resolve(topic).unwrap();
+    let parts = vec![AppendPart { partition: found.partition(0).unwrap(), batch, checked, stamp: false }];
+    let (done, appended) = crate::completion::pair();
+    found.timeline.append(Append { parts, ack: Ack::Visible }, done);
+    appended.await.unwrap().pop().unwrap().unwrap();
+}
+
+fn end(pond: &Pond, topic: &str) -> i64 {
+    pond.topics.resolve(topic).unwrap().partition(0).unwrap().high_watermark()
+}
+
+fn snapshot(name: &str, at: Moment) -> NewSnapshot {
+    NewSnapshot { name: name.to_owned(), at, lifetime_ms: None, protected: false }
+}
+
+/// A volume `trading` with five records in `trading.default.trades`.
+async fn trading(pond: &Pond) {
+    pond.volume("trading").await;
+    pond.topic("trading.default.trades").await;
+    append(pond, "trading.default.trades", 5).await;
+}
+
+#[tokio::test]
+async fn snapshots_are_taken_of_now_and_of_the_past_and_the_past_ends_somewhere() {
+    let pond = Pond::new();
+    trading(&pond).await;
+    let volumes = &pond.volumes;
+    let open = volumes.create_snapshot("trading", snapshot("open", Moment::Now)).await.unwrap().pin;
+    append(&pond, "trading.default.trades", 3).await;
+    let before = Moment::Offset { topic: "trades".to_owned(), partition: 0, offset: 6 };
+    let past = volumes.create_snapshot("trading", snapshot("past", before)).await.unwrap().pin;
+    assert_eq!(past.lsn, open.lsn, "the record is one of those that came behind");
+    let at = volumes.create_snapshot("trading", snapshot("lsn", Moment::Lsn(open.lsn.0))).await.unwrap().pin;
+    assert_eq!((at.lsn, at.time), (open.lsn, open.time));
+    let now = volumes.create_snapshot("trading", snapshot("time", Moment::Time(pond.engine.now()))).await.unwrap().pin;
+    assert!(now.lsn > open.lsn);
+
+    let refused = |at| volumes.create_snapshot("trading", snapshot("bad", at));
+    let words = refused(Moment::Time(0)).await.unwrap_err();
+    assert!(matches!(&words, VolumeError::Forgotten(words) if words.contains("The oldest that can be had")), "{words}");
+    assert!(refused(Moment::Lsn(u64::MAX)).await.is_err());
+    assert!(refused(Moment::Time(i64::MAX)).await.is_err());
+    let taken = volumes.create_snapshot("trading", snapshot("open", Moment::Now)).await;
+    assert!(matches!(taken, Err(VolumeError::Taken(_))));
+    let names: Vec<_> = volumes.snapshots("trading").unwrap().iter().map(|found| found.pin.name.to_string()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(volumes.all_snapshots().len(), 4);
+}
+
+#[tokio::test]
+async fn a_protected_snapshot_stays_and_a_lifetime_ends() {
+    let pond = Pond::new();
+    trading(&pond).await;
+    let volumes = &pond.volumes;
+    let new = NewSnapshot { lifetime_ms: Some(10), protected: true, ..snapshot("close", Moment::Now) };
+    let expires = volumes.create_snapshot("trading", new).await.unwrap().pin.expires.unwrap();
+    assert!(matches!(volumes.delete_snapshot("trading", "close").await, Err(VolumeError::Protected(_))));
+    volumes.expire(expires).await;
+    assert_eq!(volumes.snapshots("trading").unwrap().len(), 1);
+    volumes.alter_snapshot("trading", "close", Some(false), None).await.unwrap();
+    volumes.expire(expires - 1).await;
+    assert_eq!(volumes.snapshots("trading").unwrap().len(), 1);
+    volumes.expire(expires).await;
+    assert!(volumes.snapshots("trading").unwrap().is_empty());
+    assert!(matches!(volumes.delete_snapshot("trading", "close").await, Err(VolumeError::UnknownSnapshot { .. })));
+
+    volumes
+        .create_snapshot("trading", NewSnapshot { lifetime_ms: Some(1), ..snapshot("kept", Moment::Now) })
+        .await
+        .unwrap();
+    volumes.alter_snapshot("trading", "kept", None, Some(None)).await.unwrap();
+    volumes.expire(i64::MAX).await;
+    volumes.delete_snapshot("trading", "kept").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clone_goes_its_own_way_and_knows_where_it_comes_from() {
+    let pond = Pond::new();
+    trading(&pond).await;
+    let volumes = &pond.volumes;
+    volumes.create_snapshot("trading", snapshot("close", Moment::Now)).await.unwrap();
+    append(&pond, "trading.default.trades", 3).await;
+    let of = |view: &str| view.parse::<ViewName>().unwrap();
+    let cloned = volumes.clone_view(&of("trading@close"), NewVolume { listed: false, ..new("v2") }).await.unwrap();
+    let origin = cloned.clone_of.unwrap();
+    assert_eq!((origin.volume.as_str(), origin.snapshot.as_deref()), ("trading", Some("close")));
+    append(&pond, "v2.default.trades", 1).await;
+    assert_eq!((end(&pond, "trading.default.trades"), end(&pond, "v2.default.trades")), (8, 6));
+    volumes.clone_view(&of("trading"), new("now")).await.unwrap();
+    assert_eq!(end(&pond, "now.default.trades"), 8);
+    volumes.clone_view(&of("v2"), new("v3")).await.unwrap();
+    assert_eq!(end(&pond, "v3.default.trades"), 6);
+
+    volumes.delete_snapshot("trading", "close").await.unwrap();
+    assert!(matches!(volumes.delete("trading", false).await, Err(VolumeError::InTheWay(_))));
+    volumes.delete("trading", true).await.unwrap();
+    assert_eq!(end(&pond, "v3.default.trades"), 6, "a clone does not need its origin's name");
+    assert!(volumes.clone_view(&of("trading"), new("v4")).await.is_err());
+    assert!(volumes.clone_view(&of("v2@close"), new("v4")).await.is_err());
+}
+
+#[tokio::test]
+async fn snapshots_outlive_their_volume_and_keep_its_name() {
+    let pond = Pond::new();
+    trading(&pond).await;
+    let volumes = &pond.volumes;
+    volumes.create_snapshot("trading", snapshot("close", Moment::Now)).await.unwrap();
+    volumes.delete("trading", true).await.unwrap();
+    assert_eq!(volumes.all_snapshots()[0].volume, "trading");
+    assert!(matches!(volumes.create(new("trading")).await, Err(VolumeError::InTheWay(_))));
+    volumes.clone_view(&"trading@close".parse().unwrap(), new("again")).await.unwrap();
+    assert_eq!(end(&pond, "again.default.trades"), 5);
+    volumes.delete_snapshot("trading", "close").await.unwrap();
+    pond.volume("trading").await;
+}
+
+#[tokio::test]
+async fn a_restore_is_undone_by_another() {
+    let pond = Pond::new();
+    trading(&pond).await;
+    let volumes = &pond.volumes;
+    volumes.create_snapshot("trading", snapshot("close", Moment::Now)).await.unwrap();
+    append(&pond, "trading.default.trades", 3).await;
+    let epoch = volumes.describe("trading").unwrap().leader_epoch;
+    let safety = volumes.restore("trading", "close", Some(1_000)).await.unwrap().pin;
+    assert!(safety.name.starts_with("before-restore-") && safety.expires.is_some());
+    let restored = volumes.describe("trading").unwrap();
+    assert!(restored.leader_epoch > epoch);
+    assert_eq!(end(&pond, "trading.default.trades"), 5);
+    let second = volumes.restore("trading", &safety.name, None).await.unwrap().pin;
+    assert_eq!(end(&pond, "trading.default.trades"), 8);
+    assert_ne!(second.name, safety.name);
+    assert!(matches!(volumes.restore("trading", "no", None).await, Err(VolumeError::UnknownSnapshot { .. })));
+    let names: Vec<_> = volumes.list().into_iter().map(|volume| volume.name).collect();
+    assert_eq!(names, ["default", "trading"]);
+}
+
+#[tokio::test]
+async fn a_diff_tells_records_settings_and_topics_in_one_view_only() {
+    use crate::topics::config_keys::{Change, change};
+    let pond = Pond::new();
+    trading(&pond).await;
+    pond.topic("trading.default.same").await;
+    let volumes = &pond.volumes;
+    volumes.create_snapshot("trading", snapshot("open", Moment::Now)).await.unwrap();
+    append(&pond, "trading.default.trades", 3).await;
+    pond.topic("trading.default.new").await;
+    let trades = pond.topics.resolve("trading.default.trades").unwrap();
+    pond.topics.alter(&trades, |own| change(own, "retention.ms", Change::Set(Some("5")))).await.unwrap();
+
+    let diff = |one: &str, other: &str| {
+        let (one, other): (ViewName, ViewName) = (one.parse().unwrap(), other.parse().unwrap());
+        let volumes = volumes.clone();
+        async move { volumes.diff(&one, &other).await.unwrap() }
+    };
+    let found = diff("trading@open", "trading").await;
+    assert_eq!((found.same, found.topics.len()), (1, 2));
+    let [new, trades] = &found.topics[..] else { panic!("{found:?}") };
+    assert!(!new.in_first && new.in_second && new.topic == "new");
+    assert_eq!(trades.partitions[0].records(), 3);
+    assert_eq!(trades.settings, [("retention.ms".to_owned(), None, Some("5".to_owned()))]);
+    assert_eq!(diff("trading", "trading@open").await.topics[1].partitions[0].records(), -3);
+    assert_eq!(diff("trading", "trading").await.topics, []);
 }

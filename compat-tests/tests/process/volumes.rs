@@ -39,3 +39,46 @@ fn volumes_and_streams_are_made_changed_and_deleted_over_a_restart() {
     let words = fail(&server, &["volume", "describe", "trading"]);
     assert!(words.contains("There is no volume \"trading\". `millpond volume list`"), "{words}");
 }
+
+/// Has a topic in the volume `trading`.
+fn trading(server: &Server) {
+    run(server, &["volume", "create", "trading"]);
+    run(server, &["topic", "create", "trading.default.trades"]);
+}
+
+#[test]
+fn the_past_is_frozen_cloned_compared_and_restored() {
+    let mut server = Server::start();
+    trading(&server);
+    let lsn = json(&server, &["volume", "describe", "trading"])["lsn"].to_string();
+    run(&server, &["topic", "create", "trading.default.later"]);
+    let taken = run(&server, &["snapshot", "create", "trading", "open", "--at", &format!("lsn:{lsn}")]);
+    assert!(
+        taken.contains("Took snapshot trading@open") && taken.contains("millpond clone create trading@open"),
+        "{taken}"
+    );
+    run(&server, &["snapshot", "create", "trading", "close", "--keep", "4w", "--protect"]);
+    let words = fail(&server, &["snapshot", "create", "trading", "x", "--at", "2001-01-01T00:00:00Z"]);
+    assert!(words.contains("no longer kept. The oldest that can be had is of"), "{words}");
+
+    let diff = run(&server, &["diff", "trading@open", "trading"]);
+    assert!(diff.contains("later  trading only"), "{diff}");
+    run(&server, &["clone", "create", "trading@open", "trading-v2"]);
+    server.kill();
+    server.restart();
+    let topics = |volume: &str| json(&server, &["volume", "describe", volume])["topics"].clone();
+    assert_eq!((topics("trading"), topics("trading-v2")), (2.into(), 1.into()));
+    assert!(run(&server, &["clone", "list"]).contains("trading-v2  trading@open"));
+
+    let restored = json(&server, &["restore", "trading@open", "--keep", "forever"]);
+    assert_eq!(topics("trading"), 1);
+    let undo = format!("trading@{}", restored["name"].as_str().unwrap());
+    assert!(run(&server, &["restore", &undo]).contains("undoes this"));
+    assert_eq!(topics("trading"), 2);
+
+    assert!(fail(&server, &["snapshot", "delete", "trading@close"]).contains("is protected"));
+    run(&server, &["snapshot", "unprotect", "trading@close"]);
+    run(&server, &["snapshot", "delete", "trading@close"]);
+    let list = run(&server, &["snapshot", "list", "trading"]);
+    assert!(list.contains("trading@open") && !list.contains("trading@close"), "{list}");
+}

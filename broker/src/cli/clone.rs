@@ -1,0 +1,190 @@
+//! `millpond clone`: makes volumes of views, over HTTP. `millpond diff`: tells what differs between two views.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+
+use super::calendar::show_time;
+use super::failure::Failure;
+use super::output::{Table, print};
+use super::remote::{Remote, RemoteArgs, json};
+use super::volume::{NewSettings, origin};
+use crate::config::show_bytes_roughly;
+use crate::http::clones::{Diff, NewClone, TopicDiff};
+use crate::http::volumes::{Volume, VolumeList};
+
+/// What to do with clones.
+#[derive(Args, Debug)]
+pub struct CloneArgs {
+    #[command(subcommand)]
+    command: CloneCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum CloneCommand {
+    /// List the volumes that are clones
+    List {
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Make a volume that begins as a snapshot, or as a volume is now, and is writable at once
+    Create {
+        /// What it begins as: VOLUME@SNAPSHOT, such as trading@close, or VOLUME
+        from: String,
+        /// The new volume's name
+        name: String,
+        #[command(flatten)]
+        settings: NewSettings,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+}
+
+/// Two views to compare.
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// The first view: VOLUME@SNAPSHOT, such as trading@open, or VOLUME
+    from: String,
+    /// The second view
+    to: String,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+impl CloneArgs {
+    /// Does it, and prints the answer.
+    pub async fn run(self) -> Result<(), Failure> {
+        let text = match self.command {
+            CloneCommand::List { remote } => list(&remote).await?,
+            CloneCommand::Create { from, name, settings, remote } => {
+                create(&remote, &NewClone { from, volume: settings.volume(name)? }).await?
+            }
+        };
+        Ok(print(&text)?)
+    }
+}
+
+impl DiffArgs {
+    /// Does it, and prints the answer.
+    pub async fn run(self) -> Result<(), Failure> {
+        let views = [("from", self.from.as_str()), ("to", self.to.as_str())];
+        let diff: Diff = Remote::new(&self.remote)?.get_with(&["diff"], &views).await?;
+        let text = if self.remote.json { json(&diff)? } else { show_diff(&diff) };
+        Ok(print(&text)?)
+    }
+}
+
+async fn list(args: &RemoteArgs) -> Result<String, Failure> {
+    let list: VolumeList = Remote::new(args)?.get(&["clones"]).await?;
+    if args.json { json(&list) } else { Ok(show_list(&list)) }
+}
+
+async fn create(args: &RemoteArgs, new: &NewClone) -> Result<String, Failure> {
+    let volume: Volume = Remote::new(args)?.post(&["clones"], new).await?;
+    if args.json {
+        return json(&volume);
+    }
+    let name = &volume.name;
+    Ok(format!(
+        "Made volume {name}, which begins as {} and shares its bytes. `millpond volume describe {name}` shows it; its topics \
+         are called {name}.STREAM.TOPIC.\n",
+        new.from
+    ))
+}
+
+fn show_list(list: &VolumeList) -> String {
+    if list.volumes.is_empty() {
+        return "There are no clones yet. `millpond clone create VOLUME@SNAPSHOT NAME` makes one.\n".to_owned();
+    }
+    let mut table = Table::new(&["CLONE", "OF", "AS OF", ">TOPICS", ">SIZE", "CREATED"]);
+    for volume in &list.volumes {
+        let (of, time) = volume.clone_of.as_ref().map_or_else(Default::default, |of| (origin(of), show_time(of.time)));
+        table.row([
+            volume.name.clone(),
+            of,
+            time,
+            volume.topics.to_string(),
+            show_bytes_roughly(volume.bytes),
+            show_time(volume.created),
+        ]);
+    }
+    table.show()
+}
+
+fn show_diff(diff: &Diff) -> String {
+    let same = format!("{} topics are the same in {} and {}.\n", diff.same, diff.from, diff.to);
+    if diff.topics.is_empty() {
+        return format!("There is no difference: {same}");
+    }
+    let mut table = Table::new(&["TOPIC", "IN", ">RECORDS", ">PARTITIONS", ">SETTINGS", ">POSITIONS"]);
+    for topic in &diff.topics {
+        let place = match (topic.in_from, topic.in_to) {
+            (true, true) => "both".to_owned(),
+            (true, false) => format!("{} only", diff.from),
+            (false, _) => format!("{} only", diff.to),
+        };
+        table.row([
+            topic.topic.clone(),
+            place,
+            format!("{:+}", topic.records),
+            topic.partitions.len().to_string(),
+            topic.settings.len().to_string(),
+            topic.positions.len().to_string(),
+        ]);
+    }
+    let mut text = table.show();
+    for topic in &diff.topics {
+        show_topic(&mut text, topic);
+    }
+    text.push('\n');
+    text.push_str(&same);
+    text
+}
+
+/// The settings and positions of a topic, where they differ.
+fn show_topic(text: &mut String, topic: &TopicDiff) {
+    if topic.settings.is_empty() && topic.positions.is_empty() {
+        return;
+    }
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "\n{}", topic.topic);
+    for setting in &topic.settings {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
+        let _ = writeln!(text, "  {}: {} -> {}", setting.name, value(&setting.from), value(&setting.to));
+    }
+    for position in &topic.positions {
+        let value = |value: Option<i64>| value.map_or_else(|| "(none)".to_owned(), |offset| offset.to_string());
+        let (group, partition) = (&position.group, position.partition);
+        let (from, to) = (value(position.from), value(position.to));
+        let _ = writeln!(text, "  group {group}, partition {partition}: {from} -> {to}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::clones::{PositionDiff, SettingDiff};
+
+    #[test]
+    fn a_diff_shows_topics_and_below_them_settings_and_positions() {
+        let setting = SettingDiff { name: "retention.ms".to_owned(), from: None, to: Some("5".to_owned()) };
+        let position = PositionDiff { group: "readers".to_owned(), partition: 1, from: Some(3), to: Some(7) };
+        let trades = TopicDiff {
+            topic: "trades".to_owned(),
+            in_from: true,
+            in_to: true,
+            records: 12,
+            settings: vec![setting],
+            positions: vec![position],
+            ..TopicDiff::default()
+        };
+        let gone = TopicDiff { topic: "gone".to_owned(), in_from: true, records: -3, ..TopicDiff::default() };
+        let (from, to) = ("trading@open".to_owned(), "trading".to_owned());
+        let text = show_diff(&Diff { from, to, topics: vec![trades, gone], same: 4 });
+        assert!(text.contains("trades  both                   +12           0         1          1\n"), "{text}");
+        assert!(text.contains("gone    trading@open only        -3"), "{text}");
+        assert!(text.contains("  retention.ms: (not set) -> 5\n  group readers, partition 1: 3 -> 7\n"), "{text}");
+        assert!(text.ends_with("4 topics are the same in trading@open and trading.\n"), "{text}");
+        assert!(show_diff(&Diff::default()).starts_with("There is no difference"));
+    }
+}

@@ -1,0 +1,148 @@
+//! Clones, which are volumes on a timeline that branches off a view, and restores, after which a volume's name points at such a one.
+
+use millpond_storage::state::{Numbers, Pin, PinId, PinKind, TimelineInfo, Txn, Volume};
+use millpond_storage::{Engine, Error, Lsn, NewTimeline, Stand, TimelineId};
+
+use super::create::NewVolume;
+use super::moment::label_of;
+use super::snapshots::{expiry, is_taken};
+use super::view::ViewName;
+use super::{Result, SnapshotInfo, VolumeError, VolumeInfo, Volumes, current, submitted};
+use crate::documents::{self, Ancestor, Collection, FormerVolume, VolumeSettings};
+
+/// How long a safety snapshot is kept where nobody says: a day.
+pub const SAFETY_LIFETIME_MS: i64 = 86_400_000;
+/// How often a clone of now is tried where the floor of a past that is not kept at all comes between.
+const TRIES: usize = 5;
+
+impl Volumes {
+    /// Clones a view: a volume that holds what the view shows, is writable at once and shares its bytes.
+    pub async fn clone_view(&self, from: &ViewName, new: NewVolume) -> Result<VolumeInfo> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let source = self.source(from).await?;
+            let settings =
+                VolumeSettings { ancestors: source.ancestors, history_ms: new.history_ms, ..VolumeSettings::default() };
+            let timeline = NewTimeline { from: Some((source.timeline, source.lsn)), volume: None };
+            let pin = source.pin;
+            let agree = move |txn: &Txn<'_>| match pin {
+                Some(id) if txn.get::<Pin>(&id).is_none() => {
+                    Err(VolumeError::InTheWay("The snapshot was deleted meanwhile.".to_owned()))
+                }
+                _ => Ok(()),
+            };
+            match self.create_from(new.clone(), timeline, settings, agree).await {
+                Err(VolumeError::Forgotten(_)) if from.snapshot.is_none() && tries < TRIES => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Where a view stands, and what a clone of it descends from.
+    async fn source(&self, from: &ViewName) -> Result<Source> {
+        let (timeline, lsn, time, pin) = match &from.snapshot {
+            Some(name) => {
+                let pin = self.snapshot(&from.volume, name)?.pin;
+                (pin.timeline, pin.lsn, pin.time, Some(pin.id))
+            }
+            None => {
+                let (_, timeline) = self.find(&from.volume)?;
+                // All that was submitted before is in it.
+                super::decided(&timeline, |_| Ok(())).await?;
+                (timeline.id(), timeline.visible_lsn(), self.engine.now(), None)
+            }
+        };
+        let parent =
+            Ancestor { snapshot: from.snapshot.clone(), lsn: lsn.0, time, ..ancestor_of(&self.engine, &from.volume) };
+        let older = self.engine.system().state(|state| {
+            documents::find::<VolumeSettings>(state, Collection::VolumeSettings, &parent.id.to_string())
+        });
+        let mut ancestors = vec![parent];
+        ancestors.extend(older.unwrap_or_default().ancestors);
+        Ok(Source { timeline, lsn, pin, ancestors })
+    }
+
+    /// Takes a volume back to one of its snapshots. What it was until then becomes a safety snapshot, which is given.
+    pub async fn restore(&self, volume: &str, snapshot: &str, lifetime_ms: Option<i64>) -> Result<SnapshotInfo> {
+        let (known, timeline) = self.find(volume)?;
+        let to = self.snapshot(volume, snapshot)?.pin;
+        let new = NewTimeline { from: Some((to.timeline, to.lsn)), volume: Some(known.id) };
+        let handover = Handover {
+            volume: volume.to_owned(),
+            to: to.id,
+            from: timeline.id(),
+            now: self.engine.now(),
+            label: format!("before-restore-{}", label_of(self.engine.now(), &self.zone)),
+            expires: expiry(self.engine.now(), lifetime_ms),
+        };
+        let decide = move |txn: &mut Txn<'_>, info: &TimelineInfo, end: Stand| handover.put(txn, info, end);
+        let pin = submitted(|done| self.engine.replace(timeline.id(), new, decide, done)).await?;
+        Ok(SnapshotInfo { volume: volume.to_owned(), pin })
+    }
+}
+
+/// A view to clone.
+struct Source {
+    timeline: TimelineId,
+    lsn: Lsn,
+    /// The snapshot, if it is one.
+    pin: Option<PinId>,
+    /// The volume of the view, and those that it descends from.
+    ancestors: Vec<Ancestor>,
+}
+
+/// A volume as an ancestor, also one that was deleted.
+fn ancestor_of(engine: &Engine, name: &str) -> Ancestor {
+    engine.system().state(|state| {
+        let (id, mount) = match state.volume(name) {
+            Some(volume) => (volume.id.0, volume.mount.to_string()),
+            None => {
+                let former = documents::find::<FormerVolume>(state, Collection::FormerVolumes, name);
+                former.map(|former| (former.id, former.mount)).unwrap_or_default()
+            }
+        };
+        Ancestor { id, name: name.to_owned(), mount, ..Ancestor::default() }
+    })
+}
+
+/// A restore, when it comes to the facts.
+struct Handover {
+    volume: String,
+    to: PinId,
+    from: TimelineId,
+    now: i64,
+    label: String,
+    expires: Option<i64>,
+}
+
+impl Handover {
+    /// In the writer of `system`: the name moves, and the old end is kept.
+    fn put(self, txn: &mut Txn<'_>, info: &TimelineInfo, end: Stand) -> Result<Pin> {
+        let volume = current(txn, &self.volume)?;
+        if volume.timeline != self.from || txn.get::<Pin>(&self.to).is_none() {
+            let why = "The volume was restored, or the snapshot deleted, meanwhile: try again.";
+            return Err(VolumeError::InTheWay(why.to_owned()));
+        }
+        let id =
+            txn.take(Numbers::Pin, 1).ok_or_else(|| Error::Invalid("no numbers are left for a snapshot".into()))?;
+        let names = std::iter::once(self.label.clone()).chain((2..).map(|nth| format!("{}-{nth}", self.label)));
+        let name = names.into_iter().find(|name| !is_taken(txn, volume.id, name)).unwrap_or_default();
+        let safety = Pin {
+            id: PinId(id),
+            timeline: end.timeline,
+            lsn: end.lsn,
+            kind: PinKind::Safety,
+            created: self.now,
+            volume: volume.id,
+            time: end.time,
+            expires: self.expires,
+            protected: false,
+            name: name.into(),
+            schedule: "".into(),
+        };
+        txn.put(safety.clone());
+        txn.put(Volume { timeline: info.id, ..volume });
+        Ok(safety)
+    }
+}
