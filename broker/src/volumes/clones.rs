@@ -41,17 +41,12 @@ impl Volumes {
 
     /// Where a view stands, and what a clone of it descends from.
     async fn source(&self, from: &ViewName) -> Result<Source> {
-        let (timeline, lsn, time, pin) = match &from.snapshot {
-            Some(name) => {
-                let pin = self.snapshot(&from.volume, name)?.pin;
-                (pin.timeline, pin.lsn, pin.time, Some(pin.id))
-            }
-            None => {
-                let (_, timeline) = self.find(&from.volume)?;
-                // All that was submitted before is in it.
-                super::decided(&timeline, |_| Ok(())).await?;
-                (timeline.id(), timeline.visible_lsn(), self.engine.now(), None)
-            }
+        let (timeline, lsn, time, pin) = if let Some(name) = &from.snapshot {
+            let pin = self.snapshot(&from.volume, name)?.pin;
+            (pin.timeline, pin.lsn, pin.time, Some(pin.id))
+        } else {
+            let timeline = self.settled(&from.volume).await?;
+            (timeline.id(), timeline.visible_lsn(), self.engine.now(), None)
         };
         let parent =
             Ancestor { snapshot: from.snapshot.clone(), lsn: lsn.0, time, ..ancestor_of(&self.engine, &from.volume) };
@@ -95,13 +90,9 @@ struct Source {
 /// A volume as an ancestor, also one that was deleted.
 fn ancestor_of(engine: &Engine, name: &str) -> Ancestor {
     engine.system().state(|state| {
-        let (id, mount) = match state.volume(name) {
-            Some(volume) => (volume.id.0, volume.mount.to_string()),
-            None => {
-                let former = documents::find::<FormerVolume>(state, Collection::FormerVolumes, name);
-                former.map(|former| (former.id, former.mount)).unwrap_or_default()
-            }
-        };
+        let former = || documents::find::<FormerVolume>(state, Collection::FormerVolumes, name);
+        let known = state.volume(name).map(|volume| (volume.id.0, volume.mount.to_string()));
+        let (id, mount) = known.or_else(|| former().map(|former| (former.id, former.mount))).unwrap_or_default();
         Ancestor { id, name: name.to_owned(), mount, ..Ancestor::default() }
     })
 }

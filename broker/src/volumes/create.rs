@@ -6,7 +6,7 @@ use millpond_storage::state::{DEFAULT_STREAM, Durability, Pin, State, TimelineIn
 use millpond_storage::{DEFAULT_VOLUME, NewTimeline};
 
 use super::mount::{check_free, check_mount};
-use super::{Result, VolumeError, VolumeInfo, Volumes, check_name, decided, submitted};
+use super::{Result, VolumeError, VolumeInfo, Volumes, check_name, submitted};
 use crate::documents::{self, Collection, FormerVolume, VolumeSettings};
 
 /// The name of the log that no client can name.
@@ -67,9 +67,7 @@ impl Volumes {
 
     /// Refuses a name that plain topics begin with: they would no longer be found by theirs.
     async fn check_prefix(&self, name: &str) -> Result<()> {
-        let (_, timeline) = self.find(DEFAULT_VOLUME)?;
-        // Behind what is under way.
-        decided(&timeline, |_| Ok(())).await?;
+        let timeline = self.settled(DEFAULT_VOLUME).await?;
         let held = timeline.state(|state| plain_below(state, name));
         match held {
             None => Ok(()),

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millpond_storage::state::{State, Topic};
-use millpond_storage::{Error, Lsn, TopicNumber, TopicPartition, View};
+use millpond_storage::{Error, TopicNumber, TopicPartition, View};
 use tokio::task::spawn_blocking;
 
 use super::view::ViewName;
-use super::{Result, VolumeError, Volumes, decided};
+use super::{Result, VolumeError, Volumes};
 use crate::completion;
 
 /// What differs.
@@ -85,20 +85,15 @@ impl Volumes {
     }
 
     async fn side(&self, name: &ViewName) -> Result<Side> {
-        let view = match &name.snapshot {
-            Some(snapshot) => {
-                let pin = self.snapshot(&name.volume, snapshot)?.pin;
-                let timeline = self.engine.timeline(pin.timeline).ok_or(VolumeError::Storage(Error::Closed))?;
-                (timeline, pin.lsn)
-            }
-            None => {
-                let (_, timeline) = self.find(&name.volume)?;
-                decided(&timeline, |_| Ok(())).await?;
-                let lsn: Lsn = timeline.visible_lsn();
-                (timeline, lsn)
-            }
+        let (timeline, lsn) = if let Some(snapshot) = &name.snapshot {
+            let pin = self.snapshot(&name.volume, snapshot)?.pin;
+            let timeline = self.engine.timeline(pin.timeline).ok_or(VolumeError::Storage(Error::Closed))?;
+            (timeline, pin.lsn)
+        } else {
+            let timeline = self.settled(&name.volume).await?;
+            let lsn = timeline.visible_lsn();
+            (timeline, lsn)
         };
-        let (timeline, lsn) = view;
         let view = timeline.at(lsn)?;
         let (done, state) = completion::pair();
         timeline.state_at(lsn, done);

@@ -34,7 +34,7 @@ impl Volumes {
             };
             match self.unpin(pin.id, agree).await {
                 Ok(()) => {
-                    tracing::info!(snapshot = %pin.name, volume = pin.volume.0, "the lifetime of a snapshot is over")
+                    tracing::info!(snapshot = %pin.name, volume = pin.volume.0, "the lifetime of a snapshot is over");
                 }
                 Err(VolumeError::InTheWay(_)) => {}
                 Err(error) => tracing::error!(snapshot = %pin.name, %error, "a snapshot could not be deleted"),

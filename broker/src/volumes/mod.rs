@@ -84,6 +84,15 @@ impl Volumes {
         self.engine.volume(name).ok_or_else(|| VolumeError::UnknownVolume(name.to_owned()))
     }
 
+    /// The log of a volume, when all that was submitted to it before is visible.
+    async fn settled(&self, name: &str) -> Result<Timeline> {
+        let (_, timeline) = self.find(name)?;
+        let (done, settled) = completion::pair();
+        timeline.barrier(move || done(()));
+        settled.await.ok_or(Error::Closed)?;
+        Ok(timeline)
+    }
+
     /// Has the writer of `system` decide.
     async fn decide<T: Send + 'static>(
         &self,
