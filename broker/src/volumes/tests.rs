@@ -202,7 +202,7 @@ async fn append(pond: &Pond, topic: &str, count: usize) {
     }
     let batch = bytes::Bytes::from(builder.build().unwrap());
     let checked = check(&batch, &rules).unwrap();
-    let found = pond.topics.resolve(topic).unwrap();
+    let found = pond.topics.resolve(Scope::Everything, topic).unwrap();
     let parts = vec![AppendPart { partition: found.partition(0).unwrap(), batch, checked, stamp: false }];
     let (done, appended) = crate::completion::pair();
     found.timeline.append(Append { parts, ack: Ack::Visible }, done);
@@ -210,7 +210,7 @@ async fn append(pond: &Pond, topic: &str, count: usize) {
 }
 
 fn end(pond: &Pond, topic: &str) -> i64 {
-    pond.topics.resolve(topic).unwrap().partition(0).unwrap().high_watermark()
+    pond.topics.resolve(Scope::Everything, topic).unwrap().partition(0).unwrap().high_watermark()
 }
 
 fn snapshot(name: &str, at: Moment) -> NewSnapshot {
@@ -349,7 +349,7 @@ async fn a_diff_tells_records_settings_and_topics_in_one_view_only() {
     volumes.create_snapshot("trading", snapshot("open", Moment::Now)).await.unwrap();
     append(&pond, "trading.default.trades", 3).await;
     pond.topic("trading.default.new").await;
-    let trades = pond.topics.resolve("trading.default.trades").unwrap();
+    let trades = pond.topics.resolve(Scope::Everything, "trading.default.trades").unwrap();
     pond.topics.alter(&trades, |own| change(own, "retention.ms", Change::Set(Some("5")))).await.unwrap();
 
     let diff = |one: &str, other: &str| {
