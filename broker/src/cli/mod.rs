@@ -14,6 +14,7 @@ mod greeting;
 pub mod group;
 pub mod output;
 pub mod remote;
+pub mod schedule;
 pub mod serve;
 pub mod snapshot;
 pub mod stream;
@@ -30,6 +31,7 @@ use clone::{CloneArgs, DiffArgs};
 use demo::DemoArgs;
 use failure::Failure;
 use group::GroupArgs;
+use schedule::ScheduleArgs;
 use serve::ServeArgs;
 use snapshot::{RestoreArgs, SnapshotArgs};
 use stream::StreamArgs;
@@ -61,6 +63,8 @@ enum Command {
     Stream(StreamArgs),
     /// Take, list, keep and delete snapshots of volumes, as they are now or as they were
     Snapshot(SnapshotArgs),
+    /// Have snapshots taken, and let go, by themselves
+    Schedule(ScheduleArgs),
     /// Make volumes of snapshots or of other volumes, and list them
     Clone(CloneArgs),
     /// Take a volume back to a snapshot; what it was before becomes a snapshot, too
@@ -100,6 +104,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Volume(args) => block_on(args.run()),
         Command::Stream(args) => block_on(args.run()),
         Command::Snapshot(args) => block_on(args.run()),
+        Command::Schedule(args) => block_on(args.run()),
         Command::Clone(args) => block_on(args.run()),
         Command::Restore(args) => block_on(args.run()),
         Command::Diff(args) => block_on(args.run()),

@@ -47,7 +47,7 @@ impl Remote {
 
     /// Gets what lies at `path` with parameters.
     pub async fn get_with<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
-        let request = self.request(Method::GET, path).query(query);
+        let request = self.request(Method::GET, path)?.query(query);
         self.send(request).await?.json().await.map_err(|error| self.not_a_broker(&error))
     }
 

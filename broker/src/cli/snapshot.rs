@@ -8,7 +8,7 @@ use super::calendar::show_time;
 use super::failure::Failure;
 use super::output::{Table, print};
 use super::remote::{Deleted, Remote, RemoteArgs, json};
-use crate::config::{parse_lifetime, show_lifetime};
+use crate::config::{parse_lifetime, show_bytes_roughly, show_lifetime};
 use crate::http::snapshots::{AtRecord, NewSnapshot, Restore, Snapshot, SnapshotChange, SnapshotList};
 
 /// What to do with snapshots.
@@ -212,7 +212,7 @@ fn show_list(list: &SnapshotList, now: i64) -> String {
     if list.snapshots.is_empty() {
         return "There are no snapshots yet. `millpond snapshot create VOLUME NAME` takes one.\n".to_owned();
     }
-    let mut table = Table::new(&["SNAPSHOT", "SHOWS", ">AGE", ">LSN", "KEPT UNTIL", "MADE BY"]);
+    let mut table = Table::new(&["SNAPSHOT", "SHOWS", ">AGE", ">LSN", ">OWN", ">SHARED", "KEPT UNTIL", "MADE BY"]);
     for snapshot in &list.snapshots {
         let until = match (snapshot.protected, snapshot.expires) {
             (true, _) => "protected".to_owned(),
@@ -226,6 +226,8 @@ fn show_list(list: &SnapshotList, now: i64) -> String {
             show_time(snapshot.time),
             show_age(now - snapshot.time),
             snapshot.lsn.to_string(),
+            snapshot.owned_bytes.map(show_bytes_roughly).unwrap_or_default(),
+            snapshot.shared_bytes.map(show_bytes_roughly).unwrap_or_default(),
             until,
             by,
         ]);
@@ -270,6 +272,8 @@ mod tests {
             time: 0,
             created: 0,
             safety: false,
+            owned_bytes: Some(0),
+            shared_bytes: Some(700),
             expires: Some(3_600_000),
             protected: false,
             schedule: Some("hourly".to_owned()),
@@ -279,7 +283,7 @@ mod tests {
     #[test]
     fn a_list_says_how_old_a_snapshot_is_and_how_long_it_stays() {
         let text = show_list(&SnapshotList { snapshots: vec![snapshot()] }, 7_300_000);
-        let row = "trading@close  1970-01-01T00:00:00.000Z   2h   30  1970-01-01T01:00:00.000Z  schedule hourly\n";
+        let row = "trading@close  1970-01-01T00:00:00.000Z   2h   30  0 B   700 B  1970-01-01T01:00:00.000Z  schedule hourly\n";
         assert!(text.ends_with(row), "{text}");
         assert!(show_list(&SnapshotList { snapshots: vec![] }, 0).contains("millpond snapshot create"));
     }

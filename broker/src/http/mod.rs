@@ -13,6 +13,7 @@ mod metrics;
 mod path;
 mod problem;
 mod refusal;
+pub mod schedules;
 pub mod snapshots;
 mod state;
 pub mod streams;
@@ -27,7 +28,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +79,9 @@ fn router(state: HttpState, guard: Guard) -> Router {
             get(snapshots::describe).patch(snapshots::alter).delete(snapshots::delete),
         )
         .route("/v1/volumes/{volume}/restore", post(snapshots::restore))
+        .route("/v1/volumes/{volume}/schedules", get(schedules::list).post(schedules::create))
+        .route("/v1/volumes/{volume}/schedules/{schedule}", delete(schedules::delete))
+        .route("/v1/schedules", get(schedules::all))
         .route("/v1/snapshots", get(snapshots::all))
         .route("/v1/clones", get(clones::list).post(clones::create))
         .route("/v1/diff", get(clones::difference))
@@ -89,8 +93,10 @@ fn router(state: HttpState, guard: Guard) -> Router {
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
-    let detail =
-        format!("there is nothing at {}; /livez, /readyz, /metrics, /v1/topics and /v1/groups are here", uri.path());
+    let detail = format!(
+        "there is nothing at {}; /livez, /readyz, /metrics, /v1/volumes, /v1/topics and /v1/groups are here",
+        uri.path()
+    );
     Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path", detail)
 }
 

@@ -11,13 +11,14 @@
 //! | `POST /v1/volumes/{volume}/restore` with a [`Restore`] | the safety [`Snapshot`] of what was there, 404 |
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use millpond_storage::state::PinKind;
 use serde::{Deserialize, Serialize};
 
 use super::HttpState;
 use super::body::{Body, given};
+use super::path::Path;
 use super::problem::Problem;
 use crate::volumes::moment::Moment;
 use crate::volumes::{self, SAFETY_LIFETIME_MS, SnapshotInfo, VolumeError, Volumes};
@@ -48,6 +49,12 @@ pub struct Snapshot {
     pub created: i64,
     /// Whether a restore made it, of what it replaced.
     pub safety: bool,
+    /// Bytes that nothing else needs: its deletion frees them. Only in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned_bytes: Option<u64>,
+    /// Bytes that others need as well. Only in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_bytes: Option<u64>,
     /// When it goes by itself, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
@@ -113,16 +120,30 @@ pub struct Restore {
 }
 
 pub(super) async fn all(State(state): State<HttpState>) -> Result<Json<SnapshotList>, Problem> {
-    let snapshots = state.broker()?.volumes.all_snapshots().into_iter().map(Snapshot::from).collect();
-    Ok(Json(SnapshotList { snapshots }))
+    let volumes = &state.broker()?.volumes;
+    Ok(Json(listed(volumes, volumes.all_snapshots()).await?))
 }
 
 pub(super) async fn list(
     State(state): State<HttpState>,
     Path(volume): Path<String>,
 ) -> Result<Json<SnapshotList>, Problem> {
-    let snapshots = state.broker()?.volumes.snapshots(&volume)?.into_iter().map(Snapshot::from).collect();
-    Ok(Json(SnapshotList { snapshots }))
+    let volumes = &state.broker()?.volumes;
+    Ok(Json(listed(volumes, volumes.snapshots(&volume)?).await?))
+}
+
+/// With their bytes, which are counted over all files at once.
+async fn listed(volumes: &Volumes, found: Vec<SnapshotInfo>) -> Result<SnapshotList, VolumeError> {
+    let bytes = volumes.snapshot_bytes().await?;
+    let snapshots = found.into_iter().map(|info| {
+        let counted = bytes.get(&info.pin.id).copied();
+        Snapshot {
+            owned_bytes: counted.map(|counted| counted.owned),
+            shared_bytes: counted.map(|counted| counted.shared),
+            ..info.into()
+        }
+    });
+    Ok(SnapshotList { snapshots: snapshots.collect() })
 }
 
 pub(super) async fn describe(
@@ -200,6 +221,8 @@ impl From<SnapshotInfo> for Snapshot {
             time: pin.time,
             created: pin.created,
             safety: pin.kind == PinKind::Safety,
+            owned_bytes: None,
+            shared_bytes: None,
             expires: pin.expires,
             protected: pin.protected,
             schedule: Some(pin.schedule.to_string()).filter(|schedule| !schedule.is_empty()),

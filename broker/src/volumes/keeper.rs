@@ -1,4 +1,4 @@
-//! What happens to snapshots with time: those whose lifetime is over go.
+//! What happens to snapshots with time: those whose lifetime is over go, and schedules take others.
 
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ impl Volumes {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.expire(self.engine.now()).await;
+            let now = self.engine.now();
+            self.expire(now).await;
+            self.keep_schedules(now).await;
         }
     }
 

@@ -7,6 +7,8 @@
 //! - [`create`], [`alter`], [`delete`], [`describe`]: volumes.
 //! - [`streams`]: their streams, and the policy that topics inherit.
 //! - [`snapshots`], [`moment`]: named views of now and of the past; [`keeper`]: what becomes of them with time.
+//! - [`schedules`], [`timetable`]: snapshots that are taken by themselves.
+//! - [`usage`]: the bytes that snapshots cost.
 //! - [`clones`]: volumes that begin as a view, and restores.
 //! - [`diff`]: what two views have in common and what not.
 //!
@@ -23,10 +25,13 @@ mod error;
 mod keeper;
 pub mod moment;
 mod mount;
+pub mod schedules;
 mod snapshots;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod timetable;
+mod usage;
 mod view;
 
 use std::fmt;

@@ -197,8 +197,10 @@ async fn append(pond: &Pond, topic: &str, count: usize) {
         plain_bytes_max: 1 << 20,
     };
     let mut builder = BatchBuilder::new();
+    // Retention is none of these tests' business.
+    let timestamp = pond.engine.now();
     for _ in 0..count {
-        builder.append(&NewRecord { value: Some(b"value"), timestamp: 7, ..NewRecord::default() }).unwrap();
+        builder.append(&NewRecord { value: Some(b"value"), timestamp, ..NewRecord::default() }).unwrap();
     }
     let batch = bytes::Bytes::from(builder.build().unwrap());
     let checked = check(&batch, &rules).unwrap();
@@ -365,4 +367,48 @@ async fn a_diff_tells_records_settings_and_topics_in_one_view_only() {
     assert_eq!(trades.settings, [("retention.ms".to_owned(), None, Some("5".to_owned()))]);
     assert_eq!(diff("trading", "trading@open").await.topics[1].partitions[0].records(), -3);
     assert_eq!(diff("trading", "trading").await.topics, []);
+}
+
+#[tokio::test]
+async fn a_schedule_takes_snapshots_when_they_are_due_and_lets_the_old_ones_go() {
+    let disk = Arc::default();
+    let pond = Pond::on(&disk);
+    trading(&pond).await;
+    let volumes = &pond.volumes;
+    let created = volumes.create_schedule("trading", "often", "every 10s keep 2").await.unwrap();
+    let start = created.schedule.created;
+    assert_eq!(created.next, Some(start + 10_000));
+    volumes.keep_schedules(start + 9_999).await;
+    assert_eq!(volumes.all_snapshots(), []);
+    for round in 1..=4 {
+        volumes.keep_schedules(start + 10_000 * round).await;
+        volumes.keep_schedules(start + 10_000 * round).await;
+    }
+    let kept = volumes.snapshots("trading").unwrap();
+    assert_eq!(kept.len(), 2);
+    assert!(kept.iter().all(|found| &*found.pin.schedule == "often" && found.pin.name.starts_with("often-")));
+    assert_eq!(volumes.snapshot_bytes().await.unwrap().len(), 2);
+    volumes.alter_snapshot("trading", &kept[0].pin.name, Some(true), None).await.unwrap();
+    volumes.keep_schedules(start + 50_000).await;
+    assert_eq!(volumes.snapshots("trading").unwrap().len(), 3, "the protected one stays");
+
+    volumes.create_schedule("trading", "daily", "daily at 22:00 keep 7d").await.unwrap();
+    assert!(matches!(volumes.create_schedule("trading", "daily", "daily keep 1").await, Err(VolumeError::Taken(_))));
+    assert!(volumes.create_schedule("trading", "bad", "now and then").await.is_err());
+    assert!(volumes.create_schedule("nowhere", "daily", "daily keep 1").await.is_err());
+    pond.engine.close().unwrap();
+    drop(pond);
+
+    let pond = Pond::on(&disk);
+    let volumes = &pond.volumes;
+    let found = volumes.schedules(Some("trading")).unwrap();
+    assert_eq!(found.iter().map(|info| info.name.as_str()).collect::<Vec<_>>(), ["daily", "often"]);
+    assert_eq!(found[1].schedule.last, Some(start + 50_000));
+    volumes.keep_schedules(start + 2 * 86_400_000).await;
+    let daily = volumes.snapshots("trading").unwrap().into_iter().find(|found| &*found.pin.schedule == "daily");
+    assert!(daily.unwrap().pin.expires.is_some(), "what was missed is taken once, and has its lifetime");
+    volumes.delete_schedule("trading", "daily").await.unwrap();
+    assert!(matches!(volumes.delete_schedule("trading", "daily").await, Err(VolumeError::UnknownSchedule { .. })));
+    volumes.delete("trading", true).await.unwrap();
+    assert_eq!(volumes.schedules(None).unwrap(), []);
 }

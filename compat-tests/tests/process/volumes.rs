@@ -82,3 +82,26 @@ fn the_past_is_frozen_cloned_compared_and_restored() {
     let list = run(&server, &["snapshot", "list", "trading"]);
     assert!(list.contains("trading@open") && !list.contains("trading@close"), "{list}");
 }
+
+#[test]
+fn a_schedule_takes_snapshots_by_itself_and_a_lifetime_ends_by_itself() {
+    let server = Server::start();
+    run(&server, &["volume", "create", "trading"]);
+    run(&server, &["snapshot", "create", "trading", "brief", "--keep", "1s"]);
+    let created = run(&server, &["schedule", "create", "trading", "often", "every", "1s", "keep", "2"]);
+    assert!(
+        created.starts_with("Created schedule often of volume trading: its first snapshot is taken at"),
+        "{created}"
+    );
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let list = run(&server, &["snapshot", "list", "trading"]);
+        if list.matches("schedule often").count() == 2 && !list.contains("trading@brief") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{list}");
+    }
+    assert!(run(&server, &["schedule", "list"]).contains("every 1s keep 2"));
+    run(&server, &["schedule", "delete", "trading", "often"]);
+    assert!(run(&server, &["schedule", "list", "trading"]).contains("no schedules yet"));
+}
