@@ -47,8 +47,13 @@ pub struct Builder {
 type Output = Arc<Mutex<Vec<String>>>;
 
 impl Builder {
-    /// `--set key=value`.
-    pub fn set(self, key: &str, value: &(impl Display + ?Sized)) -> Self {
+    /// `--set key=value`, in place of what was set for the key before.
+    pub fn set(mut self, key: &str, value: &(impl Display + ?Sized)) -> Self {
+        let prefix = format!("{key}=");
+        let before = self.arguments.iter().position(|argument| argument.starts_with(&prefix));
+        if let Some(at) = before {
+            self.arguments.drain(at - 1..=at);
+        }
         self.argument("--set").argument(&format!("{key}={value}"))
     }
 

@@ -17,6 +17,8 @@ use crate::units::Lsn;
 
 /// How often retention is looked at, at the least, while the disk is full.
 const FULL_DISK_CHECK_MS: i64 = 2_000;
+/// When retention is first looked at, unless it is looked at more often anyway: as in Kafka.
+const FIRST_CHECK_MS: i64 = 30_000;
 /// How often the thread looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_millis(500);
 
@@ -29,8 +31,9 @@ pub(crate) fn spawn(engine: &Arc<Engine>) -> Result<JoinHandle<()>> {
 }
 
 fn work(shared: &Shared, engine: &Weak<Engine>) {
-    // The first look comes at once: gauges say what there is.
-    let mut retained = i64::MIN;
+    // The first look comes soon, so that gauges say what there is; not at once, so that whoever starts a broker can still change what would expire.
+    let interval = shared.options.retention_check_ms;
+    let mut retained = shared.now().saturating_sub(interval.saturating_sub(FIRST_CHECK_MS).max(0));
     loop {
         shared.await_maintenance(ROUND);
         let Some(engine) = engine.upgrade().filter(|_| !shared.is_closing()) else { return };

@@ -77,7 +77,7 @@ impl Space {
                 self.free_floor_bytes
             );
             tracing::error!(
-                "the disk is full: {why}; the past that history keeps is given up first; delete topics, lower their retention or make room"
+                "the disk is full: {why}; the past that history keeps is given up first; delete topics or lower their retention, or make room"
             );
             *refused = Some(why);
         }

@@ -12,6 +12,7 @@ mod descriptors;
 pub mod failure;
 mod greeting;
 pub mod group;
+pub mod listener;
 pub mod output;
 pub mod remote;
 pub mod schedule;
@@ -31,6 +32,7 @@ use clone::{CloneArgs, DiffArgs};
 use demo::DemoArgs;
 use failure::Failure;
 use group::GroupArgs;
+use listener::ListenerArgs;
 use schedule::ScheduleArgs;
 use serve::ServeArgs;
 use snapshot::{RestoreArgs, SnapshotArgs};
@@ -69,6 +71,8 @@ enum Command {
     Clone(CloneArgs),
     /// Take a volume back to a snapshot; what it was before becomes a snapshot, too
     Restore(RestoreArgs),
+    /// Add, list and remove addresses that show one volume or one snapshot
+    Listener(ListenerArgs),
     /// Tell what differs between two snapshots, or a snapshot and a volume as it is now
     Diff(DiffArgs),
     /// List, create, describe and delete topics
@@ -107,6 +111,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Schedule(args) => block_on(args.run()),
         Command::Clone(args) => block_on(args.run()),
         Command::Restore(args) => block_on(args.run()),
+        Command::Listener(args) => block_on(args.run()),
         Command::Diff(args) => block_on(args.run()),
         Command::Topic(args) => block_on(args.run()),
         Command::Group(args) => block_on(args.run()),

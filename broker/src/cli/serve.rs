@@ -192,8 +192,9 @@ async fn serve_clients(
 ) -> Result<(), Failure> {
     let server = Arc::new(Server::new(Arc::clone(broker), &SERVED));
     let kafka_address = listen(&server, &broker.config.server).await?;
-    let listeners = Listeners::new(Arc::clone(&server));
+    let listeners = Arc::new(Listeners::new(Arc::clone(&server)));
     listeners.reopen().await;
+    state.listen(listeners);
     let groups = tokio::spawn(Arc::clone(&broker.groups).run());
     let volumes = tokio::spawn(broker.volumes.clone().run());
     state.readiness.ready();

@@ -9,6 +9,7 @@ pub mod groups;
 mod guard;
 mod health;
 mod listener;
+pub mod listeners;
 mod metrics;
 mod path;
 mod problem;
@@ -83,6 +84,8 @@ fn router(state: HttpState, guard: Guard) -> Router {
         .route("/v1/volumes/{volume}/schedules/{schedule}", delete(schedules::delete))
         .route("/v1/schedules", get(schedules::all))
         .route("/v1/snapshots", get(snapshots::all))
+        .route("/v1/listeners", get(listeners::list).post(listeners::create))
+        .route("/v1/listeners/{address}", delete(listeners::delete))
         .route("/v1/clones", get(clones::list).post(clones::create))
         .route("/v1/diff", get(clones::difference))
         .fallback(unknown_path)

@@ -6,6 +6,7 @@ use super::health::Readiness;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::metrics::Metrics;
+use crate::server::Listeners;
 
 /// What the handlers work with. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,7 @@ pub struct HttpState {
     /// What `/readyz` tells.
     pub readiness: Readiness,
     broker: Arc<OnceLock<Arc<Broker>>>,
+    listeners: Arc<OnceLock<Arc<Listeners>>>,
 }
 
 impl HttpState {
@@ -22,6 +24,17 @@ impl HttpState {
     pub fn serve(&self, broker: Arc<Broker>) {
         // A second one would be another broker's; the first stays.
         let _second = self.broker.set(broker);
+    }
+
+    /// Kafka clients are let in: listeners can be added.
+    pub fn listen(&self, listeners: Arc<Listeners>) {
+        // As with the broker.
+        let _second = self.listeners.set(listeners);
+    }
+
+    /// The listeners, once there are any.
+    pub(super) fn listeners(&self) -> Result<&Arc<Listeners>, Problem> {
+        self.listeners.get().ok_or_else(|| Problem::unavailable("the broker is still starting; try again in a moment"))
     }
 
     /// The broker, once its data is recovered.

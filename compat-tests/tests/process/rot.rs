@@ -117,7 +117,8 @@ fn a_newer_format_is_told_of_by_the_name_of_its_file() {
             Err(output) => (true, output),
             Ok(()) => (false, server.output()),
         };
-        assert!(said.contains(kind.trim_matches('/')) && said.contains("has format 2"), "{kind}: {said}");
+        let newer = if kind == "FORMAT" { "has format 3" } else { "has format 2" };
+        assert!(said.contains(kind.trim_matches('/')) && said.contains(newer), "{kind}: {said}");
         assert!(said.contains("use the newer program, or another data directory"), "{kind}, refused: {name}: {said}");
         server.stop();
         replace_dir(whole.path(), server.data());

@@ -1,0 +1,110 @@
+//! `/v1/listeners`: addresses that show one volume or one snapshot to Kafka clients, under short names.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/listeners` | [`ListenerList`] |
+//! | `POST /v1/listeners` with a [`NewListener`] | 201 and the [`Listener`], 404, 409 |
+//! | `DELETE /v1/listeners/{address}` | 204, 404 |
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::HttpState;
+use super::body::Body;
+use super::path::Path;
+use super::problem::Problem;
+use crate::broker::Broker;
+use crate::scope::Scope;
+use crate::server::ListenerError;
+use crate::volumes::ViewName;
+
+/// The listeners that were added, by address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerList {
+    /// Each of them.
+    pub listeners: Vec<Listener>,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it shows: `VOLUME` or `VOLUME@SNAPSHOT`; none if that is no more.
+    pub shows: Option<String>,
+}
+
+/// A listener to add. One that was added at the address before is bound anew, and its connections are closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewListener {
+    /// Where it is to listen; port 0 is any free one.
+    pub address: SocketAddr,
+    /// What it is to show: `VOLUME` or `VOLUME@SNAPSHOT`.
+    pub shows: String,
+}
+
+pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<ListenerList>, Problem> {
+    let broker = state.broker()?;
+    let open = state.listeners()?.list().await;
+    let listeners = open.into_iter().map(|(address, scope)| Listener { address, shows: name_of(broker, scope) });
+    Ok(Json(ListenerList { listeners: listeners.collect() }))
+}
+
+pub(super) async fn create(
+    State(state): State<HttpState>,
+    Body(new): Body<NewListener>,
+) -> Result<(StatusCode, Json<Listener>), Problem> {
+    let broker = state.broker()?;
+    let scope = scope_of(broker, &new.shows)?;
+    let address = state.listeners()?.add(new.address, scope).await?;
+    Ok((StatusCode::CREATED, Json(Listener { address, shows: name_of(broker, scope) })))
+}
+
+pub(super) async fn delete(State(state): State<HttpState>, Path(address): Path<String>) -> Result<StatusCode, Problem> {
+    let address =
+        address.parse().map_err(|_| Problem::bad_request(format!("'{address}' is no address like 127.0.0.1:9192")))?;
+    state.listeners()?.remove(address).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn scope_of(broker: &Broker, shows: &str) -> Result<Scope, Problem> {
+    let view: ViewName = shows.parse()?;
+    match &view.snapshot {
+        None => Ok(Scope::Volume(broker.volumes.describe(&view.volume)?.id)),
+        Some(snapshot) => Ok(Scope::Snapshot(broker.volumes.snapshot(&view.volume, snapshot)?.pin.id)),
+    }
+}
+
+fn name_of(broker: &Broker, scope: Scope) -> Option<String> {
+    match scope {
+        Scope::Everything => Some("everything".to_owned()),
+        Scope::Volume(id) => {
+            broker.engine.system().state(|state| state.volume_by_id(id).map(|volume| volume.name.to_string()))
+        }
+        Scope::Snapshot(id) => {
+            let all = broker.volumes.all_snapshots().into_iter();
+            let mut found = all.filter(|snapshot| snapshot.pin.id == id);
+            found.next().map(|snapshot| format!("{}@{}", snapshot.volume, snapshot.pin.name))
+        }
+    }
+}
+
+impl From<ListenerError> for Problem {
+    fn from(error: ListenerError) -> Self {
+        use StatusCode as Status;
+        let (status, kind, title) = match &error {
+            ListenerError::UnknownScope(_) | ListenerError::Snapshot(_) => {
+                (Status::NOT_FOUND, "unknown-scope", "What is to be shown is not there")
+            }
+            ListenerError::UnknownAddress(_) => (Status::NOT_FOUND, "unknown-listener", "There is no such listener"),
+            ListenerError::Bind(..) => (Status::CONFLICT, "cannot-listen", "The address cannot be listened on"),
+            ListenerError::Storage(_) => return Self::unavailable(error.to_string()),
+        };
+        Self::new(status, kind, title, error.to_string())
+    }
+}
