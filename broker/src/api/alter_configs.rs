@@ -10,7 +10,6 @@ use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::configs::{self, Alteration, Refusal, named_twice};
-use super::text::text;
 use super::{Answer, Api, Context};
 use crate::topics::Changing;
 use crate::topics::config_keys::{InvalidConfig, Overrides, checked};
@@ -59,13 +58,10 @@ async fn answer(
     (resource_type, name): (i8, StrBytes),
     begun: Result<Changing<()>, Refusal>,
 ) -> AlterConfigsResourceResponse {
-    let response = AlterConfigsResourceResponse::default().with_resource_type(resource_type).with_resource_name(name);
-    let outcome = match begun {
-        Ok(altered) => altered.await.map_err(|why| configs::refusal(&why)),
-        Err(refusal) => Err(refusal),
-    };
-    match outcome {
-        Ok(()) => response.with_error_message(None),
-        Err((code, why)) => response.with_error_code(code.code()).with_error_message(Some(text(why))),
-    }
+    let (code, message) = configs::settled(begun).await;
+    AlterConfigsResourceResponse::default()
+        .with_resource_type(resource_type)
+        .with_resource_name(name)
+        .with_error_code(code)
+        .with_error_message(message)
 }

@@ -6,6 +6,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::Context;
 use super::error::{self, ErrorCode};
+use super::text::text;
 use crate::config::ConfigType;
 use crate::topics::config_keys::{InvalidConfig, Overrides};
 use crate::topics::describe::ConfigSource;
@@ -125,6 +126,18 @@ impl<C: FnOnce(&mut Overrides) -> Result<(), InvalidConfig> + Send + 'static> Al
         }
         let names: Vec<&str> = self.keys.iter().map(|(name, _)| name.as_str()).collect();
         Err(invalid(format!("Cannot update these configs dynamically: {}", names.join(", "))))
+    }
+}
+
+/// Waits for what was begun: the code and the message of its answer.
+pub(super) async fn settled(begun: Result<Changing<()>, Refusal>) -> (i16, Option<StrBytes>) {
+    let outcome = match begun {
+        Ok(altered) => altered.await.map_err(|why| refusal(&why)),
+        Err(refusal) => Err(refusal),
+    };
+    match outcome {
+        Ok(()) => (error::NONE, None),
+        Err((code, why)) => (code.code(), Some(text(why))),
     }
 }
 
