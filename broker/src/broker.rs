@@ -71,7 +71,7 @@ impl Broker {
         let groups = Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names);
         let (counted_topics, counted_groups) = (topics.clone(), Arc::clone(&groups));
         metrics.scrape_from(move || contents(&counted_topics, &counted_groups));
-        let volumes = Volumes::new(Arc::clone(&engine), Arc::clone(&config));
+        let volumes = Volumes::new(Arc::clone(&engine), Arc::clone(&config), topics.clone(), Arc::clone(&groups));
         Ok(Self {
             node_id: config.server.node_id,
             limits: config.limits.clone(),

@@ -25,6 +25,8 @@ pub enum Collection {
     FormerVolumes = 4,
     /// Positions committed on snapshots, by `<pin>/<topic number>/<partition>/<group>`.
     SnapshotPositions = 5,
+    /// Restores of which groups have yet to be told, by the volume's id.
+    Restores = 6,
     /// Streams and their policies, by name, in the volume's log.
     Streams = 16,
 }
@@ -133,6 +135,19 @@ pub struct Ancestor {
     pub lsn: u64,
     /// The time of the view, in milliseconds.
     pub time: i64,
+}
+
+/// A listener that was added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedListener {
+    /// The number of its scope.
+    pub scope: u64,
+    /// What its answers tell clients to connect to, as `host:port`; none: the address at which each of them reached the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertised: Option<String>,
+    /// What a newer version says.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A volume that is no more: its name, and that of its mount, stay taken for its topics.

@@ -104,6 +104,7 @@ impl Context {
             id: found.id.into_bytes(),
             name: found.topic.name.short(),
             frozen: found.frozen_state().cloned(),
+            is_restored: found.is_restored(),
             timeline: found.timeline,
         })
     }

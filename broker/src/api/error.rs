@@ -156,6 +156,9 @@ pub fn of_position(error: &PositionError) -> ErrorCode {
         PositionError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
         PositionError::MetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
         PositionError::Subscribed => ErrorCode::GroupSubscribedToTopic,
+        // Final to every client for this commit, and no reason for a member to join anew: it has done so since the restore.
+        PositionError::BeyondEnd => ErrorCode::OffsetOutOfRange,
+        PositionError::OtherHistory => ErrorCode::FencedLeaderEpoch,
         PositionError::Storage(_) => ErrorCode::CoordinatorNotAvailable,
     }
 }

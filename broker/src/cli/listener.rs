@@ -33,6 +33,9 @@ enum ListenerCommand {
         /// The snapshot to show: read only
         #[arg(long, value_name = "VOLUME@SNAPSHOT")]
         snapshot: Option<String>,
+        /// What clients are told to connect to [default: where they reached the listener]
+        #[arg(long, value_name = "HOST:PORT")]
+        advertised: Option<String>,
         #[command(flatten)]
         remote: RemoteArgs,
     },
@@ -50,8 +53,9 @@ impl ListenerArgs {
     pub async fn run(self) -> Result<(), Failure> {
         let text = match self.command {
             ListenerCommand::List { remote } => list(&remote).await?,
-            ListenerCommand::Add { address, volume, snapshot, remote } => {
-                add(&remote, address, volume.or(snapshot).unwrap_or_default()).await?
+            ListenerCommand::Add { address, volume, snapshot, advertised, remote } => {
+                let shows = volume.or(snapshot).unwrap_or_default();
+                add(&remote, NewListener { address, shows, advertised }).await?
             }
             ListenerCommand::Remove { address, remote } => remove(&remote, address).await?,
         };
@@ -64,15 +68,16 @@ async fn list(args: &RemoteArgs) -> Result<String, Failure> {
     if args.json { json(&list) } else { Ok(show_list(&list)) }
 }
 
-async fn add(args: &RemoteArgs, address: SocketAddr, shows: String) -> Result<String, Failure> {
-    let listener: Listener = Remote::new(args)?.post(&["listeners"], &NewListener { address, shows }).await?;
+async fn add(args: &RemoteArgs, new: NewListener) -> Result<String, Failure> {
+    let listener: Listener = Remote::new(args)?.post(&["listeners"], &new).await?;
     if args.json {
         return json(&listener);
     }
-    let Listener { address, shows } = listener;
+    let Listener { address, shows, advertised, .. } = listener;
     let shows = shows.unwrap_or_default();
+    let told = advertised.map(|told| format!(" They are told to connect to {told}.")).unwrap_or_default();
     Ok(format!(
-        "Clients at {address} see {shows}, its topics under their short names. The listener comes back after a restart; \
+        "Clients at {address} see {shows}, its topics under their short names.{told} The listener comes back after a restart; \
          `millpond listener remove {address}` ends it.\n"
     ))
 }
@@ -91,10 +96,12 @@ fn show_list(list: &ListenerList) -> String {
         return "No listeners were added yet. `millpond listener add 127.0.0.1:9192 --volume VOLUME` adds one.\n"
             .to_owned();
     }
-    let mut table = Table::new(&["ADDRESS", "SHOWS"]);
+    let mut table = Table::new(&["ADDRESS", "SHOWS", "ADVERTISED", "OPEN"]);
     for listener in &list.listeners {
         let shows = listener.shows.clone().unwrap_or_else(|| "(gone)".to_owned());
-        table.row([listener.address.to_string(), shows]);
+        let advertised = listener.advertised.clone().unwrap_or_else(|| "-".to_owned());
+        let open = if listener.open { "yes" } else { "no: see the log" };
+        table.row([listener.address.to_string(), shows, advertised, open.to_owned()]);
     }
     table.show()
 }
@@ -105,9 +112,14 @@ mod tests {
 
     #[test]
     fn a_list_says_what_each_address_shows() {
-        let listener = Listener { address: "127.0.0.1:9192".parse().unwrap(), shows: Some("trading@close".to_owned()) };
+        let listener = Listener {
+            address: "127.0.0.1:9192".parse().unwrap(),
+            shows: Some("trading@close".to_owned()),
+            advertised: Some("broker.example.com:9192".to_owned()),
+            open: true,
+        };
         let text = show_list(&ListenerList { listeners: vec![listener] });
-        assert!(text.ends_with("127.0.0.1:9192  trading@close\n"), "{text}");
+        assert!(text.ends_with("127.0.0.1:9192  trading@close  broker.example.com:9192  yes\n"), "{text}");
         assert!(show_list(&ListenerList { listeners: vec![] }).contains("listener add"));
     }
 }

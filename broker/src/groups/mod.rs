@@ -8,6 +8,7 @@
 //! - [`assignment`]: what members were assigned, for people.
 //! - [`spelling`], [`subscription`]: the topics that consumers subscribe to, as far as the broker has to know them.
 //! - [`positions`]: what groups commit; a group may consist of nothing else.
+//! - [`RestoreFence`]: what the restore of a volume means to the groups that consume it.
 
 pub mod assignment;
 mod batch;
@@ -17,6 +18,7 @@ mod coordinator;
 mod deadlines;
 mod error;
 mod expiry;
+mod history;
 mod key;
 mod overlay;
 mod places;
@@ -24,6 +26,7 @@ pub mod positions;
 pub mod record;
 mod removal;
 pub mod request;
+mod restore;
 mod settings;
 pub mod spelling;
 mod store;
@@ -42,6 +45,7 @@ pub use classic::State;
 pub use coordinator::{Coordinator, GroupStore, Saved, TopicNames};
 pub use error::GroupError;
 pub use key::GroupKey;
+pub use restore::{RestoreFence, note_restore};
 pub use settings::{GroupSettings, PositionSettings};
 
 use crate::scope::Scope;
@@ -83,7 +87,9 @@ impl Groups {
         let records = store.load();
         let coordinator = Coordinator::new(members, Box::new(store), Arc::clone(&topics));
         coordinator.load(records);
-        Arc::new(Self { engine, coordinator, topics, settings, clock })
+        let groups = Arc::new(Self { engine, coordinator, topics, settings, clock });
+        groups.resume_fences();
+        groups
     }
 
     /// Gives groups their time-outs and lets positions expire, for as long as it is polled.

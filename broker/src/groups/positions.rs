@@ -13,6 +13,7 @@ use millpond_storage::state::{Committed, Fact, PinId, Position, PositionKey, Sta
 use millpond_storage::{Error, Timeline, TopicNumber};
 
 use super::batch::Batch;
+use super::history::Allowed;
 use super::overlay::OverlayKey;
 use super::request::MemberClaim;
 use super::spelling::TopicIdentity;
@@ -36,6 +37,8 @@ pub struct PositionTopic {
     pub id: TopicId,
     /// What its snapshot shows, if it is in one.
     pub frozen: Option<Arc<State>>,
+    /// Whether its volume has left another history behind.
+    pub is_restored: bool,
 }
 
 impl PositionTopic {
@@ -96,6 +99,12 @@ pub enum PositionError {
     /// The consumers of the group subscribe to the topic.
     #[error("the group is subscribed to the topic")]
     Subscribed,
+    /// The volume was restored, and its partition ends before the position.
+    #[error("the position lies beyond the end of the partition, whose volume was restored")]
+    BeyondEnd,
+    /// The volume was restored, and the position is of the history that it left.
+    #[error("the position is of a history that the volume has left")]
+    OtherHistory,
     /// The log did not take it.
     #[error(transparent)]
     Storage(#[from] Error),
@@ -116,24 +125,26 @@ impl Groups {
         commits: Vec<Commit>,
     ) -> impl Future<Output = PositionResults> + Send + use<> {
         let time = (self.clock)();
-        let checked = self.coordinator.check_commit(key, claim).and_then(|()| storable(key));
+        let allowed = storable(key).and_then(|()| self.allow(key, claim));
         let mut batch = Batch::new(commits.len());
         for (place, commit) in commits.into_iter().enumerate() {
-            match &checked {
-                Err(error) => batch.refuse(place, (*error).into()),
-                Ok(()) if self.is_too_long(&commit.metadata) => batch.refuse(place, PositionError::MetadataTooLarge),
+            match allowed.as_ref().map_err(|error| (*error).into()).and_then(|allowed| self.check(allowed, &commit)) {
+                Err(error) => batch.refuse(place, error),
                 Ok(()) => batch.add(place, self.log_of(&commit.topic), commit),
             }
         }
-        let coordinator = Arc::clone(&self.coordinator);
-        let (key, generation) = (key.clone(), claim.generation);
-        batch.submit(move |txn, commits: Vec<Commit>| {
-            if coordinator.has_overtaken(&key, generation) {
-                return commits.iter().map(|_| Err(GroupError::IllegalGeneration.into())).collect();
-            }
-            let group: Arc<str> = key.group_id.as_str().into();
-            commits.iter().map(|commit| put(txn, &group, commit, time)).collect()
+        batch.submit(move |txn, commits: Vec<Commit>| match &allowed {
+            Ok(allowed) => put_all(txn, allowed, &commits, time),
+            // Nothing was put in line.
+            Err(error) => commits.iter().map(|_| Err((*error).into())).collect(),
         })
+    }
+
+    fn check(&self, allowed: &Allowed, commit: &Commit) -> Result<(), PositionError> {
+        if self.is_too_long(&commit.metadata) {
+            return Err(PositionError::MetadataTooLarge);
+        }
+        allowed.check(commit)
     }
 
     /// The log that a topic's positions are committed to: that of its volume, or, of a snapshot's topic, that of `system`.
@@ -225,6 +236,19 @@ impl Groups {
 
 fn storable(key: &GroupKey) -> Result<(), GroupError> {
     if key.is_storable() { Ok(()) } else { Err(GroupError::InvalidGroupId) }
+}
+
+/// Says positions, if the group has not gone on without the member.
+fn put_all(txn: &mut Txn<'_>, allowed: &Allowed, commits: &[Commit], time: i64) -> PositionResults {
+    if let Err(error) = allowed.check_group() {
+        return commits.iter().map(|_| Err(error.into())).collect();
+    }
+    let group: Arc<str> = allowed.key.group_id.as_str().into();
+    let mut put = |commit: &Commit| {
+        allowed.check_history(&commit.topic)?;
+        put(txn, &group, commit, time)
+    };
+    commits.iter().map(&mut put).collect()
 }
 
 /// Says a position, if its topic is still the one that was meant.

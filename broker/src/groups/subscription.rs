@@ -57,7 +57,7 @@ impl Input<'_> {
 }
 
 #[cfg(test)]
-pub(super) fn encode_subscription(topics: &[&str]) -> bytes::Bytes {
+pub(crate) fn encode_subscription(topics: &[&str]) -> bytes::Bytes {
     let mut out = Vec::new();
     out.extend_from_slice(&0_i16.to_be_bytes());
     out.extend_from_slice(&i32::try_from(topics.len()).unwrap().to_be_bytes());

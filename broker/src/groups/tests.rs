@@ -106,6 +106,7 @@ impl World {
             name: format!("t{number}").into(),
             id,
             frozen: None,
+            is_restored: false,
         }
     }
 

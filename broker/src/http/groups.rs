@@ -187,6 +187,7 @@ mod tests {
         let found = broker.topics.create(Scope::Everything, new).await.unwrap();
         let topic = PositionTopic {
             home: found.home(),
+            is_restored: found.is_restored(),
             frozen: None,
             number: found.topic.number,
             partitions: found.topic.partitions,

@@ -18,8 +18,9 @@ use super::body::Body;
 use super::path::Path;
 use super::problem::Problem;
 use crate::broker::Broker;
+use crate::config::{Address, NotAnAddress};
 use crate::scope::Scope;
-use crate::server::ListenerError;
+use crate::server::{Added, ListenerError};
 use crate::volumes::ViewName;
 
 /// The listeners that were added, by address.
@@ -36,6 +37,11 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What it shows: `VOLUME` or `VOLUME@SNAPSHOT`; none if that is no more.
     pub shows: Option<String>,
+    /// What its answers tell clients to connect to; the address at which each of them reached the broker where this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertised: Option<String>,
+    /// Whether it is open; one that could not be opened at the start is tried again at the next.
+    pub open: bool,
 }
 
 /// A listener to add. One that was added at the address before is bound anew, and its connections are closed.
@@ -46,13 +52,16 @@ pub struct NewListener {
     pub address: SocketAddr,
     /// What it is to show: `VOLUME` or `VOLUME@SNAPSHOT`.
     pub shows: String,
+    /// What its answers are to tell clients to connect to, as `HOST:PORT`; where this is missing, the address at which each of them
+    /// reached the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertised: Option<String>,
 }
 
 pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<ListenerList>, Problem> {
     let broker = state.broker()?;
-    let open = state.listeners()?.list().await;
-    let listeners = open.into_iter().map(|(address, scope)| Listener { address, shows: name_of(broker, scope) });
-    Ok(Json(ListenerList { listeners: listeners.collect() }))
+    let added = state.listeners()?.list().await;
+    Ok(Json(ListenerList { listeners: added.into_iter().map(|added| shown(broker, added)).collect() }))
 }
 
 pub(super) async fn create(
@@ -61,8 +70,9 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Listener>), Problem> {
     let broker = state.broker()?;
     let scope = scope_of(broker, &new.shows)?;
-    let address = state.listeners()?.add(new.address, scope).await?;
-    Ok((StatusCode::CREATED, Json(Listener { address, shows: name_of(broker, scope) })))
+    let advertised = new.advertised.as_deref().map(advertised).transpose()?;
+    let address = state.listeners()?.add(new.address, scope, advertised.clone()).await?;
+    Ok((StatusCode::CREATED, Json(shown(broker, Added { address, scope, advertised, is_open: true }))))
 }
 
 pub(super) async fn delete(State(state): State<HttpState>, Path(address): Path<String>) -> Result<StatusCode, Problem> {
@@ -70,6 +80,20 @@ pub(super) async fn delete(State(state): State<HttpState>, Path(address): Path<S
         address.parse().map_err(|_| Problem::bad_request(format!("'{address}' is no address like 127.0.0.1:9192")))?;
     state.listeners()?.remove(address).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn advertised(text: &str) -> Result<Address, Problem> {
+    let address: Result<Address, NotAnAddress> = text.parse();
+    match address {
+        Ok(address) if address.port != 0 => Ok(address),
+        Ok(_) => Err(Problem::bad_request(format!("'{text}' names no port that clients could connect to"))),
+        Err(why) => Err(Problem::bad_request(format!("'{text}' is {why}"))),
+    }
+}
+
+fn shown(broker: &Broker, Added { address, scope, advertised, is_open }: Added) -> Listener {
+    let advertised = advertised.map(|advertised| advertised.to_string());
+    Listener { address, shows: name_of(broker, scope), advertised, open: is_open }
 }
 
 fn scope_of(broker: &Broker, shows: &str) -> Result<Scope, Problem> {

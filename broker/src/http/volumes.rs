@@ -11,6 +11,7 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use millpond_storage::DEFAULT_VOLUME;
 use millpond_storage::state::Durability as Asked;
 use serde::{Deserialize, Serialize};
 
@@ -196,7 +197,12 @@ pub(super) async fn delete(
     Path(name): Path<String>,
     Query(force): Query<Force>,
 ) -> Result<StatusCode, Problem> {
-    state.broker()?.volumes.delete(&name, force.force).await?;
+    let volumes = &state.broker()?.volumes;
+    if force.force && name != DEFAULT_VOLUME {
+        // What is left without them if the volume stays after all can be shown again.
+        state.listeners()?.remove_showing(volumes.describe(&name)?.id).await?;
+    }
+    volumes.delete(&name, force.force).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

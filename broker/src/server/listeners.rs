@@ -2,7 +2,8 @@
 //!
 //! They are documents in `system`, by the address that was bound, and are opened again at the start. A snapshot is loaded
 //! before its listener opens and stays so for as long as it is open, so that its clients never have to ask twice. Re-binding
-//! a listener closes its connections: what a client was told at an address holds for as long as its connection.
+//! a listener closes its connections: what a client was told at an address holds for as long as its connection. What a
+//! listener shows is not deleted (`volumes/listeners.rs`): a listener is said, and what it shows is there, in one decision.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,17 +11,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use millpond_storage::Error as StorageError;
-use millpond_storage::state::Txn;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use millpond_storage::state::{Pin, State, Txn, Volume, VolumeId};
+use serde_json::Map;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Server;
-use crate::broker::Listener;
-use crate::documents::{self, Collection};
+use crate::broker::{Advertised, Listener};
+use crate::config::Address;
+use crate::documents::{self, AddedListener, Collection};
 use crate::scope::Scope;
 use crate::topics::{Frozen, TopicError};
 
@@ -44,14 +45,17 @@ pub enum ListenerError {
     Storage(#[from] StorageError),
 }
 
-/// What a document says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Saved {
-    /// The number of its scope.
-    scope: u64,
-    /// What a newer version says.
-    #[serde(flatten)]
-    rest: Map<String, Value>,
+/// A listener that was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it shows.
+    pub scope: Scope,
+    /// What its answers tell clients to connect to; none: the address at which each of them reached the broker.
+    pub advertised: Option<Address>,
+    /// Whether it is open: one that could not be opened at the start is not.
+    pub is_open: bool,
 }
 
 /// The listeners that were added.
@@ -65,7 +69,6 @@ pub struct Listeners {
 /// A listener that is open.
 #[derive(Debug)]
 struct Open {
-    scope: Scope,
     /// Ends its connections, and the acceptance of more.
     closing: CancellationToken,
     accepting: JoinHandle<()>,
@@ -91,15 +94,9 @@ impl Listeners {
     /// Opens the listeners that were added before the start. One that cannot be opened is told of, and stays for the next.
     pub async fn reopen(&self) {
         let system = self.server.shared.broker.engine.system();
-        let saved: Vec<(Arc<str>, Saved)> = system.state(|state| documents::all(state, Collection::Listeners));
         let mut open = self.open.lock().await;
-        for (address, saved) in saved {
-            let scope = Scope::of_number(saved.scope);
-            let opened = match address.parse() {
-                Ok(address) => self.listen(address, scope).await,
-                Err(_) => continue,
-            };
-            match opened {
+        for Added { address, scope, advertised, .. } in system.state(saved) {
+            match self.listen(address, scope, advertised).await {
                 Ok((address, listener)) => drop(open.insert(address, listener)),
                 Err(error) => warn!(%address, %scope, "a listener is not opened again: {error}"),
             }
@@ -107,19 +104,38 @@ impl Listeners {
     }
 
     /// Shows a scope at an address, for good: port 0 is any free one, and the address that is told has it. A listener that
-    /// was added there before is bound to the new scope.
-    pub async fn add(&self, address: SocketAddr, scope: Scope) -> Result<SocketAddr, ListenerError> {
+    /// was added there before is bound to the new scope. Answers tell clients to connect to what is `advertised`.
+    pub async fn add(
+        &self,
+        address: SocketAddr,
+        scope: Scope,
+        advertised: Option<Address>,
+    ) -> Result<SocketAddr, ListenerError> {
         let mut open = self.open.lock().await;
         self.check(scope)?;
         if let Some(before) = open.remove(&address) {
             before.close().await;
         }
-        let (address, listener) = self.listen(address, scope).await?;
-        let saved = Saved { scope: scope.number(), rest: Map::new() };
+        let (address, listener) = self.listen(address, scope, advertised.clone()).await?;
+        let told = advertised.map(|advertised| advertised.to_string());
+        let saved = AddedListener { scope: scope.number(), advertised: told, rest: Map::new() };
         let document = Collection::Listeners.document(&address.to_string(), &saved);
-        if let Err(error) = self.transact(move |txn| txn.put(document)).await {
+        let put = move |txn: &mut Txn<'_>| {
+            let is_there = is_there(txn, scope);
+            if is_there {
+                txn.put(document);
+            }
+            is_there
+        };
+        let refusal = match self.transact(put).await {
+            Ok(true) => None,
+            // It was deleted since the look at it.
+            Ok(false) => Some(ListenerError::UnknownScope(scope)),
+            Err(error) => Some(error.into()),
+        };
+        if let Some(refusal) = refusal {
             listener.close().await;
-            return Err(error.into());
+            return Err(refusal);
         }
         info!(%address, %scope, "a listener is added");
         open.insert(address, listener);
@@ -130,8 +146,7 @@ impl Listeners {
     pub async fn remove(&self, address: SocketAddr) -> Result<(), ListenerError> {
         let mut open = self.open.lock().await;
         let name = address.to_string();
-        let is_saved =
-            |state: &millpond_storage::state::State| documents::body(state, Collection::Listeners, &name).is_some();
+        let is_saved = |state: &State| documents::body(state, Collection::Listeners, &name).is_some();
         if !self.server.shared.broker.engine.system().state(is_saved) {
             return Err(ListenerError::UnknownAddress(address));
         }
@@ -143,9 +158,36 @@ impl Listeners {
         Ok(())
     }
 
-    /// The listeners that are open, with what they show.
-    pub async fn list(&self) -> Vec<(SocketAddr, Scope)> {
-        self.open.lock().await.iter().map(|(address, listener)| (*address, listener.scope)).collect()
+    /// Removes the listeners that show a volume, or a snapshot of it.
+    pub async fn remove_showing(&self, volume: VolumeId) -> Result<(), ListenerError> {
+        let system = self.server.shared.broker.engine.system();
+        let showing = system.state(|state| {
+            let is_of_it = |scope: Scope| match scope {
+                Scope::Everything => false,
+                Scope::Volume(id) => id == volume,
+                Scope::Snapshot(id) => state.pin(id).is_some_and(|pin| pin.volume == volume),
+            };
+            saved(state).into_iter().filter(|added| is_of_it(added.scope)).collect::<Vec<_>>()
+        });
+        for added in showing {
+            match self.remove(added.address).await {
+                // Somebody else was faster.
+                Ok(()) | Err(ListenerError::UnknownAddress(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The listeners that were added, by address.
+    pub async fn list(&self) -> Vec<Added> {
+        let open = self.open.lock().await;
+        let mut added = self.server.shared.broker.engine.system().state(saved);
+        for listener in &mut added {
+            listener.is_open = open.contains_key(&listener.address);
+        }
+        added.sort_by_key(|listener| listener.address);
+        added
     }
 
     fn check(&self, scope: Scope) -> Result<(), ListenerError> {
@@ -157,7 +199,12 @@ impl Listeners {
         if is_there { Ok(()) } else { Err(ListenerError::UnknownScope(scope)) }
     }
 
-    async fn listen(&self, address: SocketAddr, scope: Scope) -> Result<(SocketAddr, Open), ListenerError> {
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        scope: Scope,
+        advertised: Option<Address>,
+    ) -> Result<(SocketAddr, Open), ListenerError> {
         self.check(scope)?;
         let frozen = match scope {
             Scope::Everything | Scope::Volume(_) => None,
@@ -167,16 +214,47 @@ impl Listeners {
             }
         };
         let closing = self.server.killing.child_token();
-        let listener = Listener { address, advertised: None, scope };
+        let advertised = advertised.map(|Address { host, port }| Advertised { host, port });
+        let listener = Listener { address, advertised, scope };
         let opened = self.server.open(listener, closing.clone());
         let (bound, accepting) = opened.map_err(|error| ListenerError::Bind(address, error))?;
-        Ok((bound, Open { scope, closing, accepting, _frozen: frozen }))
+        Ok((bound, Open { closing, accepting, _frozen: frozen }))
     }
 
-    async fn transact(&self, change: impl FnOnce(&mut Txn<'_>) + Send + 'static) -> Result<(), StorageError> {
+    async fn transact<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Txn<'_>) -> T + Send + 'static,
+    ) -> Result<T, StorageError> {
         let (done, changed) = tokio::sync::oneshot::channel();
         let system = self.server.shared.broker.engine.system();
         system.transact(change, move |outcome| drop(done.send(outcome)));
         changed.await.unwrap_or(Err(StorageError::Closed))
+    }
+}
+
+/// The listeners that are written down, none of them open. One whose address or name cannot be read is told of.
+fn saved(state: &State) -> Vec<Added> {
+    let saved = documents::all::<AddedListener>(state, Collection::Listeners).into_iter();
+    let read = |address: &str, saved: AddedListener| {
+        let advertised = saved.advertised.map(|advertised| advertised.parse()).transpose().ok()?;
+        let (address, scope) = (address.parse().ok()?, Scope::of_number(saved.scope));
+        Some(Added { address, scope, advertised, is_open: false })
+    };
+    let read = saved.filter_map(|(address, saved)| {
+        let added = read(&address, saved);
+        if added.is_none() {
+            warn!(%address, "a listener is written down in a way that is not understood");
+        }
+        added
+    });
+    read.collect()
+}
+
+/// In the writer of `system`: whether there is something to show.
+fn is_there(txn: &Txn<'_>, scope: Scope) -> bool {
+    match scope {
+        Scope::Everything => true,
+        Scope::Volume(id) => txn.all::<Volume>().iter().any(|volume| volume.id == id),
+        Scope::Snapshot(id) => txn.get::<Pin>(&id).is_some(),
     }
 }

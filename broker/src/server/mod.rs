@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-pub use listeners::{ListenerError, Listeners};
+pub use listeners::{Added, ListenerError, Listeners};
 
 use crate::api::{Connection, Table};
 use crate::broker::{Advertised, Broker, Listener};

@@ -105,8 +105,17 @@ impl Topics {
         let Plan { place, topic, .. } = plan;
         let (done, created) = pending();
         let timeline = place.timeline().clone();
+        let is_plain = place.is_default() && *topic.name.stream == *DEFAULT_STREAM;
+        let topics = self.clone();
+        let decide = move |txn: &mut Txn<'_>, number| {
+            // A volume may have come since the look at it.
+            if is_plain && topics.is_taken_by_volume(&topic.name.topic) {
+                return Err(taken(&topic.name.topic, "a volume").into());
+            }
+            decide(txn, topic, number)
+        };
         self.0.numbers.take(move |number| match number {
-            Ok(number) => timeline.transact(move |txn| decide(txn, topic, number), move |outcome| done(flat(outcome))),
+            Ok(number) => timeline.transact(move |txn| decide(txn, number), move |outcome| done(flat(outcome))),
             Err(error) => done(Err(error.into())),
         });
         created

@@ -5,7 +5,8 @@
 //! with all that is loaded of it. While the engine brings a volume's new timeline into service, the volume is still in the
 //! old one, which forwards what is submitted.
 //!
-//! Invariant: a label that is, or was, a volume's never falls to volume `default`, nor, on a listener of one volume, to that.
+//! Invariant: a label that is, or was, a volume's never falls to volume `default`, nor, on a listener of one volume, to that
+//! (but for a topic that was there before).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -173,7 +174,8 @@ impl Directory {
         if first != DEFAULT_STREAM && place.open(recent)?.has_stream(first) {
             return short(first, rest);
         }
-        if named.is_none() && self.is_reserved(first) {
+        // One that was there before a volume was called so stays what it is.
+        if named.is_none() && self.is_reserved(first) && place.open(recent)?.topic(DEFAULT_STREAM, labels).is_none() {
             return Err(TopicError::Unknown);
         }
         short(DEFAULT_STREAM, labels)
@@ -246,6 +248,12 @@ impl Said {
         }
     }
 
+    /// Whether a volume's timeline branched off another of its own.
+    fn is_restored(&self, volume: &Volume) -> bool {
+        let origin = self.timelines.get(&volume.timeline).and_then(|info| info.origin);
+        origin.and_then(|(parent, _)| self.timelines.get(&parent)).is_some_and(|parent| parent.volume == volume.id)
+    }
+
     /// What a volume is called, and those that it was cloned from, the nearest first.
     fn names(&self, volume: &Volume, timeline: TimelineId) -> Vec<HomeName> {
         let own = HomeName { volume: Arc::clone(&volume.name), mount: Arc::clone(&volume.mount) };
@@ -312,9 +320,12 @@ impl Making<'_> {
         let is_same = |place: &&Arc<Place>| {
             place.timeline().id() == timeline.id() && place.names == names && place.is_listed == volume.listed
         };
-        let place = match before.filter(is_same) {
-            Some(same) => Arc::clone(same),
-            None => Arc::new(Place::new(home, volume.id, names, volume.listed, Log::Live(timeline))),
+        let place = if let Some(same) = before.filter(is_same) {
+            Arc::clone(same)
+        } else {
+            let mut place = Place::new(home, volume.id, names, volume.listed, Log::Live(timeline));
+            place.is_restored = self.said.is_restored(volume);
+            Arc::new(place)
         };
         self.homes.insert(home, Arc::clone(&place));
         Some(place)

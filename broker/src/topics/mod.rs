@@ -20,11 +20,13 @@ pub(crate) mod fixture;
 mod frozen;
 pub mod ids;
 mod known;
+mod lost;
 pub mod names;
 mod pending;
 mod place;
 mod records;
 pub mod replicas;
+mod reserved;
 mod resolved;
 pub mod settings;
 pub mod streams;
@@ -44,6 +46,7 @@ pub use error::TopicError;
 pub use frozen::Frozen;
 pub use known::policy;
 pub use pending::Changing;
+pub use reserved::Reservation;
 pub use resolved::Resolved;
 
 use crate::config::Config;
@@ -54,6 +57,7 @@ use frozen::Recent;
 use ids::{Form, Spelling, TopicIdParts};
 use known::KnownTopics;
 use place::{Log, Open, Place};
+use reserved::Reserved;
 use streams::Stream;
 
 /// Topic numbers that are reserved at a time.
@@ -72,6 +76,7 @@ struct Inner {
     renewing: Mutex<()>,
     recent: Arc<Recent>,
     known: KnownTopics,
+    reserved: Arc<Reserved>,
 }
 
 impl Topics {
@@ -88,6 +93,7 @@ impl Topics {
             renewing: Mutex::default(),
             recent: Arc::default(),
             known: KnownTopics::default(),
+            reserved: Arc::default(),
         })))
     }
 
@@ -175,8 +181,14 @@ impl Topics {
     }
 
     /// Whether a topic that is asked for by this name comes into being by itself: as its stream says, else as the broker is set.
+    /// One that a restore took away does not, for a while.
     pub fn is_created_when_asked_for(&self, scope: Scope, name: &str) -> bool {
-        self.stream_of(scope, name).is_some_and(|stream| stream.auto_create.unwrap_or(self.0.config.topics.auto_create))
+        let stream = self.stream_of(scope, name);
+        stream.is_some_and(|stream| stream.auto_create.unwrap_or(self.0.config.topics.auto_create))
+            && self
+                .directory()
+                .find(scope, name, &self.0.recent)
+                .is_ok_and(|found| !self.is_lost(&found.place, found.stream, found.topic))
     }
 
     /// The stream that a topic of this name is in, or would be.
@@ -206,10 +218,14 @@ impl Topics {
 
     /// How a topic is spelled in a listing: as its place is shown, unless that name would mean another.
     fn listed_spelling(&self, directory: &Directory, scope: Scope, open: &Open, topic: &Arc<Topic>) -> Spelling {
-        if scope == Scope::Everything {
-            return open.place.dotted_or_path(topic);
-        }
         let short = topic.name.short();
+        if scope == Scope::Everything {
+            // A restore of volume `default` may bring a topic back whose plain name has become a volume's.
+            let is_taken =
+                open.place.is_default() && directory.is_reserved(short.split('.').next().unwrap_or_default());
+            let is_hidden = is_taken && short.contains('.');
+            return if is_hidden { Spelling::own(Form::Path) } else { open.place.dotted_or_path(topic) };
+        }
         let means_it = || {
             let found = directory.find(scope, &short, &self.0.recent).ok()?;
             let meant = open.topic(found.stream, found.topic)?;

@@ -34,6 +34,8 @@ pub(super) struct Place {
     pub(super) names: Vec<HomeName>,
     /// Whether its topics are shown to who asks for none by name.
     pub(super) is_listed: bool,
+    /// Whether its volume was restored: another history of it was left behind.
+    pub(super) is_restored: bool,
     pub(super) log: Log,
     /// Not a fact: it is there without having been created.
     positions: Arc<Topic>,
@@ -57,7 +59,7 @@ impl Place {
             internal: true,
             settings: BTreeMap::new(),
         };
-        Self { home, volume, names, is_listed, log, positions: Arc::new(positions) }
+        Self { home, volume, names, is_listed, is_restored: false, log, positions: Arc::new(positions) }
     }
 
     /// Whether it is volume `default`, whose names are plain.

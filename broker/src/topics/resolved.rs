@@ -64,6 +64,11 @@ impl Resolved {
         self.frozen.is_some()
     }
 
+    /// Whether its volume was restored: it has left another history behind.
+    pub fn is_restored(&self) -> bool {
+        self.place.is_restored
+    }
+
     /// The state of the snapshot that it is in.
     pub fn frozen_state(&self) -> Option<&Arc<State>> {
         self.frozen.as_ref().map(|frozen| &frozen.state)

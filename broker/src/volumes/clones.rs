@@ -9,6 +9,7 @@ use super::snapshots::{expiry, is_taken};
 use super::view::ViewName;
 use super::{Result, SnapshotInfo, VolumeError, VolumeInfo, Volumes, current, submitted};
 use crate::documents::{self, Ancestor, Collection, FormerVolume, VolumeSettings};
+use crate::groups::note_restore;
 
 /// How long a safety snapshot is kept where nobody says: a day.
 pub const SAFETY_LIFETIME_MS: i64 = 86_400_000;
@@ -58,7 +59,8 @@ impl Volumes {
         Ok(Source { timeline, lsn, pin, ancestors })
     }
 
-    /// Takes a volume back to one of its snapshots. What it was until then becomes a safety snapshot, which is given.
+    /// Takes a volume back to one of its snapshots. What it was until then becomes a safety snapshot, which is given. Members of
+    /// groups that consume the volume are sent away, to find the positions that it has now.
     pub async fn restore(&self, volume: &str, snapshot: &str, lifetime_ms: Option<i64>) -> Result<SnapshotInfo> {
         let (known, timeline) = self.find(volume)?;
         let to = self.snapshot(volume, snapshot)?.pin;
@@ -71,9 +73,23 @@ impl Volumes {
             label: format!("before-restore-{}", label_of(self.engine.now(), &self.zone)),
             expires: expiry(self.engine.now(), lifetime_ms),
         };
-        let decide = move |txn: &mut Txn<'_>, info: &TimelineInfo, end: Stand| handover.put(txn, info, end);
-        let pin = submitted(|done| self.engine.replace(timeline.id(), new, decide, done)).await?;
-        Ok(SnapshotInfo { volume: volume.to_owned(), pin })
+        let decide = move |txn: &mut Txn<'_>, info: &TimelineInfo, end: Stand| {
+            let safety = handover.put(txn, info, end)?;
+            Ok((safety, info.id))
+        };
+        let (fence, from) = (self.groups.begin_fence(known.id), timeline.id());
+        let (safety, _) = submitted(|done| {
+            let done = move |outcome| {
+                // Here, since whoever asked for it may be gone.
+                if let Ok(Ok((_, to))) = &outcome {
+                    fence.carry_out(from, *to);
+                }
+                done(outcome);
+            };
+            self.engine.replace(from, new, decide, done);
+        })
+        .await?;
+        Ok(SnapshotInfo { volume: volume.to_owned(), pin: safety })
     }
 }
 
@@ -133,6 +149,7 @@ impl Handover {
             schedule: "".into(),
         };
         txn.put(safety.clone());
+        note_restore(txn, volume.id, self.from, info.id);
         txn.put(Volume { timeline: info.id, ..volume });
         Ok(safety)
     }

@@ -49,6 +49,7 @@ impl Volumes {
             move |txn| check_vacant(txn, &new.name, &mount)
         })
         .await?;
+        let reserved = self.topics.reserve(&new.name);
         self.check_prefix(&new.name).await?;
         let name = new.name.clone();
         let decide = move |txn: &mut Txn<'_>, info: &TimelineInfo| {
@@ -61,7 +62,15 @@ impl Volumes {
             txn.put(volume_of(&new, mount, info));
             Ok(())
         };
-        submitted(|done| self.engine.branch(timeline, decide, done)).await?;
+        submitted(|done| {
+            let done = move |outcome| {
+                // It can be seen, or never will be; whoever asked for it may be gone.
+                drop(reserved);
+                done(outcome);
+            };
+            self.engine.branch(timeline, decide, done);
+        })
+        .await?;
         self.describe(&name)
     }
 

@@ -9,7 +9,8 @@ use super::{Result, VolumeError, Volumes, current, submitted};
 use crate::documents::{self, Collection, FormerVolume};
 
 impl Volumes {
-    /// Deletes a volume. One that holds records goes only by force. Its snapshots stay until they are deleted or expire.
+    /// Deletes a volume that no listener shows. One that holds records goes only by force. Its snapshots stay until they are deleted
+    /// or expire.
     pub async fn delete(&self, name: &str, force: bool) -> Result<()> {
         let (volume, timeline) = self.find(name)?;
         if name == DEFAULT_VOLUME {
@@ -26,6 +27,7 @@ impl Volumes {
             if now.timeline != expected {
                 return Err(VolumeError::InTheWay(format!("Volume {} was restored meanwhile: try again.", now.name)));
             }
+            super::listeners::check_volume(txn, &now)?;
             forget(txn, &now);
             Ok(())
         };
@@ -38,6 +40,7 @@ fn forget(txn: &mut Txn<'_>, volume: &Volume) {
     let former = FormerVolume { id: volume.id.0, mount: volume.mount.to_string(), ..FormerVolume::default() };
     txn.put(Collection::FormerVolumes.document(&volume.name, &former));
     documents::remove(txn, Collection::VolumeSettings, &volume.id.0.to_string());
+    documents::remove(txn, Collection::Restores, &volume.id.0.to_string());
     documents::remove_below(txn, Collection::Schedules, &format!("{}/", volume.id.0));
     txn.delete::<Volume>(Arc::clone(&volume.name));
 }

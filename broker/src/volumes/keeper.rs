@@ -23,7 +23,7 @@ impl Volumes {
         }
     }
 
-    /// Deletes the snapshots whose lifetime is over, but for those that are protected.
+    /// Deletes the snapshots whose lifetime is over, but for those that are protected, or shown by a listener.
     pub(super) async fn expire(&self, now: i64) {
         let is_over = move |pin: &Pin| !pin.protected && pin.expires.is_some_and(|expires| expires <= now);
         let over: Vec<Pin> =
@@ -31,7 +31,7 @@ impl Volumes {
         for pin in over {
             let agree = move |found: Option<&Pin>| match found {
                 Some(pin) if is_over(pin) => Ok(()),
-                // Somebody has deleted it, or keeps it for longer.
+                // Somebody has deleted it, or keeps it for longer. (Nor is it an error when a listener shows it.)
                 _ => Err(VolumeError::InTheWay(String::new())),
             };
             match self.unpin(pin.id, agree).await {

@@ -12,8 +12,7 @@
 //! - [`clones`]: volumes that begin as a view, and restores.
 //! - [`diff`]: what two views have in common and what not.
 //!
-//! A topic of volume `default` whose creation is under way while a volume of its first label is created may end up under a
-//! name that then leads to the volume; it is listed, and deleted by its id.
+//! What a listener shows is not deleted, nor does it go by itself: [`listeners`].
 
 mod alter;
 mod clones;
@@ -23,6 +22,7 @@ mod describe;
 pub mod diff;
 mod error;
 mod keeper;
+mod listeners;
 pub mod moment;
 mod mount;
 pub mod schedules;
@@ -53,6 +53,8 @@ use moment::Moment;
 
 use crate::completion;
 use crate::config::Config;
+use crate::groups::Groups;
+use crate::topics::Topics;
 use crate::topics::names::is_label;
 
 /// A result of something with volumes.
@@ -63,14 +65,18 @@ pub type Result<T> = std::result::Result<T, VolumeError>;
 pub struct Volumes {
     engine: Arc<Engine>,
     config: Arc<Config>,
+    /// Their names are kept free of those of volumes.
+    topics: Topics,
+    /// They are told of restores.
+    groups: Arc<Groups>,
     /// The broker's own.
     zone: TimeZone,
 }
 
 impl Volumes {
-    /// The volumes of an engine.
-    pub fn new(engine: Arc<Engine>, config: Arc<Config>) -> Self {
-        Self { engine, config, zone: TimeZone::system() }
+    /// The volumes of an engine, with its topics and groups.
+    pub fn new(engine: Arc<Engine>, config: Arc<Config>, topics: Topics, groups: Arc<Groups>) -> Self {
+        Self { engine, config, topics, groups, zone: TimeZone::system() }
     }
 
     /// The moment that a text names.

@@ -156,7 +156,8 @@ impl Volumes {
                 _ => Ok(()),
             };
             match self.unpin(pin.id, agree).await {
-                Ok(()) | Err(VolumeError::Protected(_)) => {}
+                // What is kept, or shown, is looked at again the next time.
+                Ok(()) | Err(VolumeError::Protected(_) | VolumeError::InTheWay(_)) => {}
                 Err(error) => return Err(error),
             }
         }

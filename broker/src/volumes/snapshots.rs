@@ -125,7 +125,7 @@ impl Volumes {
         self.snapshot(volume, name)
     }
 
-    /// Deletes a snapshot that is not protected. What nothing else needs of it goes by the next collection.
+    /// Deletes a snapshot that is not protected and that no listener shows. What nothing else needs of it goes by the next collection.
     pub async fn delete_snapshot(&self, volume: &str, name: &str) -> Result<()> {
         let id = self.snapshot(volume, name)?.pin.id;
         let (home, name) = (volume.to_owned(), name.to_owned());
@@ -137,7 +137,7 @@ impl Volumes {
         .await
     }
 
-    /// Gives a pin up, with the positions that were committed on it, if `agree` does.
+    /// Gives a pin up, with the positions that were committed on it, if `agree` does and no listener shows it.
     pub(super) async fn unpin(
         &self,
         id: PinId,
@@ -145,6 +145,7 @@ impl Volumes {
     ) -> Result<()> {
         let decide = move |txn: &mut Txn<'_>, pin: Option<&Pin>| {
             agree(pin)?;
+            super::listeners::check_snapshot(txn, id)?;
             documents::remove_below(txn, Collection::SnapshotPositions, &format!("{}/", id.0));
             Ok(())
         };

@@ -63,9 +63,14 @@ impl Volumes {
             return Err(VolumeError::Invalid(why.to_owned()));
         }
         let created = self.engine.now();
-        self.put_stream(volume, name, move |known| {
+        let key = name.to_owned();
+        self.put_stream(volume, name, move |txn, known| {
             if known.is_some() {
                 return Err(StreamRefusal::Exists);
+            }
+            // Else its short name would mean another topic, in this stream.
+            if let Some(topic) = topic_below(txn, &key) {
+                return Err(StreamRefusal::Held(topic));
             }
             apply(Stream { created, ..Stream::default() }, &change)
         })
@@ -74,19 +79,20 @@ impl Volumes {
 
     /// Changes a stream's policy, and so its topics' where they have nothing of their own: all of it, or nothing.
     pub async fn alter_stream(&self, volume: &str, name: &str, change: StreamChange) -> Result<StreamInfo> {
-        self.put_stream(volume, name, move |known| apply(known.ok_or(StreamRefusal::Unknown)?, &change)).await
+        self.put_stream(volume, name, move |_, known| apply(known.ok_or(StreamRefusal::Unknown)?, &change)).await
     }
 
     async fn put_stream(
         &self,
         volume: &str,
         name: &str,
-        make: impl FnOnce(Option<Stream>) -> std::result::Result<Stream, StreamRefusal> + Send + 'static,
+        make: impl FnOnce(&Txn<'_>, Option<Stream>) -> std::result::Result<Stream, StreamRefusal> + Send + 'static,
     ) -> Result<StreamInfo> {
         let (_, timeline) = self.find(volume)?;
         let (home, key) = (volume.to_owned(), name.to_owned());
         decided(&timeline, move |txn| {
-            let stream = make(current(txn, &key)?).map_err(|refusal| refusal.told(&home, &key))?;
+            let known = current(txn, &key)?;
+            let stream = make(txn, known).map_err(|refusal| refusal.told(&home, &key))?;
             txn.put(Collection::Streams.document(&key, &stream));
             Ok(())
         })
@@ -134,9 +140,18 @@ fn current(txn: &Txn<'_>, name: &str) -> Result<Option<Stream>> {
     Ok(known.or_else(|| (name == DEFAULT_STREAM).then(Stream::default)))
 }
 
+/// In the writer: a topic of stream `default` whose name begins with a label.
+fn topic_below(txn: &Txn<'_>, label: &str) -> Option<String> {
+    let mut topics = txn.all::<Topic>().into_iter().filter(|topic| *topic.name.stream == *DEFAULT_STREAM);
+    let is_below = |topic: &Topic| topic.name.topic.strip_prefix(label).is_some_and(|rest| rest.starts_with('.'));
+    topics.find(is_below).map(|topic| topic.name.topic.to_string())
+}
+
 /// Why a stream was not put.
 enum StreamRefusal {
     Exists,
+    /// A topic of stream `default` begins with its name.
+    Held(String),
     Unknown,
     Other(VolumeError),
 }
@@ -145,6 +160,9 @@ impl StreamRefusal {
     fn told(self, volume: &str, name: &str) -> VolumeError {
         match self {
             Self::Exists => VolumeError::Taken(format!("Volume {volume} has a stream {name} already.")),
+            Self::Held(topic) => VolumeError::InTheWay(format!(
+                "Topic {topic} of stream default has the name of a topic in a stream {name}: delete it or choose another name."
+            )),
             Self::Unknown => unknown(volume, name),
             Self::Other(error) => error,
         }

@@ -1,22 +1,42 @@
 //! Volumes and their streams over an engine in memory.
 
+mod names;
+mod restores;
+
 use std::sync::Arc;
 
 use millpond_storage::disk::SimDisk;
-use millpond_storage::state::Durability;
+use millpond_storage::state::{Durability, PinId, State};
 use millpond_storage::{Engine, Options};
 
 use super::moment::Moment;
 use super::streams::StreamChange;
 use super::{NewSnapshot, NewVolume, ViewName, VolumeChange, VolumeError, Volumes, history_of};
 use crate::config::Config;
+use crate::groups::spelling::TopicIdentity;
+use crate::groups::{Groups, TopicNames};
 use crate::scope::Scope;
 use crate::topics::{NewTopic, Topics};
+
+/// What the names in subscriptions mean.
+struct Names(Topics);
+
+impl TopicNames for Names {
+    fn identity(&self, scope: Scope, name: &str) -> Option<TopicIdentity> {
+        let found = self.0.resolve(scope, name).ok()?;
+        Some(TopicIdentity { home: found.home(), number: found.topic.number })
+    }
+
+    fn frozen(&self, _: PinId) -> Option<Arc<State>> {
+        None
+    }
+}
 
 pub(super) struct Pond {
     pub(super) engine: Arc<Engine>,
     pub(super) volumes: Volumes,
     pub(super) topics: Topics,
+    pub(super) groups: Arc<Groups>,
 }
 
 impl Pond {
@@ -34,8 +54,10 @@ impl Pond {
         let engine = Engine::open(options).unwrap();
         let config = Arc::new(Config::default());
         let topics = Topics::new(Arc::clone(&engine), Arc::clone(&config)).unwrap();
-        let volumes = Volumes::new(Arc::clone(&engine), config);
-        Self { engine, volumes, topics }
+        let names = Arc::new(Names(topics.clone()));
+        let groups = Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names);
+        let volumes = Volumes::new(Arc::clone(&engine), config, topics.clone(), Arc::clone(&groups));
+        Self { engine, volumes, topics, groups }
     }
 
     pub(super) async fn topic(&self, name: &str) {

@@ -25,7 +25,7 @@ const BROKER: [(&str, &[&str]); 19] = [
     ("seldom", &[]),
     ("server", &["api", "broker", "config", "documents", "limits", "metrics", "scope", "seldom", "topics"]),
     ("topics", &["completion", "config", "documents", "metrics", "numbers", "scope"]),
-    ("volumes", &["completion", "config", "documents", "metrics", "scope", "topics"]),
+    ("volumes", &["completion", "config", "documents", "groups", "metrics", "scope", "topics"]),
 ];
 
 /// `serve` is where the broker is put together: it may import anything.

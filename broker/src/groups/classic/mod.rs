@@ -23,6 +23,7 @@
 //! Invariants: see [`ClassicGroup::check`], which runs after every step in debug builds.
 
 mod check;
+mod fence;
 mod join;
 mod member;
 mod membership;

@@ -83,7 +83,7 @@ impl<J, S> ClassicGroup<J, S> {
         Ok(())
     }
 
-    fn after_departure(&mut self, step: &mut Step<'_, J, S>, reason: &str) {
+    pub(super) fn after_departure(&mut self, step: &mut Step<'_, J, S>, reason: &str) {
         match self.state {
             State::CompletingRebalance | State::Stable => self.prepare_rebalance(step, reason),
             State::PreparingRebalance => self.maybe_complete_join(step),

@@ -5,18 +5,20 @@
 //!
 //! [`Coordinator::run`] is the one task that gives groups their time-outs.
 
+mod fence;
 mod load;
 mod overlap;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use dashmap::mapref::one::RefMut;
 use millpond_storage::state::{PinId, State as FrozenState};
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
@@ -31,7 +33,10 @@ use super::request::{
 };
 use super::spelling::TopicIdentity;
 use super::{GroupError, GroupKey, GroupSettings, State};
+pub(super) use fence::Fence;
+
 use crate::scope::Scope;
+use overlap::Turns;
 
 /// Told once whether a record is durable. May be called from any thread, also before [`GroupStore::save`] returns.
 pub type Saved = Box<dyn FnOnce(bool) + Send>;
@@ -56,18 +61,24 @@ type GroupStep<'a> = Step<'a, oneshot::Sender<JoinReply>, oneshot::Sender<SyncRe
 type GroupEffect = Effect<oneshot::Sender<JoinReply>, oneshot::Sender<SyncReply>>;
 
 /// A group, and who in this process has an eye on it.
-#[derive(Debug)]
 struct Slot {
     group: Group,
     /// The entry of the deadline queue that counts.
     armed: Option<Duration>,
-    /// Who waits for the group to be gone, with the save that makes it so.
-    deletions: Vec<(SaveVersion, oneshot::Sender<Result<(), GroupError>>)>,
+    /// Who waits for a save, or a later one, to have ended.
+    awaited: Vec<(SaveVersion, Awaited)>,
+    /// How often its members were sent away because a volume was restored.
+    fences: u64,
+    /// Until when it stays even if nobody is in it.
+    kept_until: Duration,
 }
+
+/// Told whether a save is durable.
+type Awaited = Box<dyn FnOnce(bool) + Send + Sync>;
 
 impl Slot {
     fn new(group: Group) -> Self {
-        Self { group, armed: None, deletions: Vec::new() }
+        Self { group, armed: None, awaited: Vec::new(), fences: 0, kept_until: Duration::ZERO }
     }
 }
 
@@ -80,6 +91,10 @@ pub struct Coordinator {
     clock: Clock,
     deadlines: Deadlines,
     is_stopping: AtomicBool,
+    /// Held while a member joins, by group id: so that of two in overlapping scopes one sees the other.
+    joining: Turns,
+    /// The volumes that are being restored.
+    restoring: Mutex<Vec<Scope>>,
 }
 
 impl Coordinator {
@@ -93,6 +108,8 @@ impl Coordinator {
             clock: Clock::start(),
             deadlines: Deadlines::default(),
             is_stopping: AtomicBool::new(false),
+            joining: Turns::default(),
+            restoring: Mutex::default(),
         })
     }
 
@@ -109,29 +126,34 @@ impl Coordinator {
         };
         if let Err(error) = self.check_join(key, &request) {
             refuse(waiter, error);
-        } else {
-            request.topics = self.spellings(key.scope, &request.protocol_type, &request.protocols);
-            request.fresh_id = Uuid::new_v4().to_string();
-            if self.is_claimed_elsewhere(key, &request.topics) {
-                refuse(waiter, GroupError::InconsistentGroupProtocol);
-                return joined(answer);
-            }
-            let mut waiter = Some(waiter);
-            let act = |slot: &mut Slot, step: &mut GroupStep<'_>| {
-                if let Some(waiter) = waiter.take() {
-                    slot.group.join(step, request, waiter);
-                }
-            };
-            if member_id.is_empty() {
-                self.step_or_create(key, act);
-            } else {
-                self.step(key, act);
-            }
-            if let Some(waiter) = waiter {
-                refuse(waiter, GroupError::UnknownMemberId);
-            }
+            return joined(answer);
         }
+        request.topics = self.spellings(key.scope, &request.protocol_type, &request.protocols);
+        request.fresh_id = Uuid::new_v4().to_string();
+        let mut effects = Vec::new();
+        if let Err((waiter, error)) = self.enter(key, request, waiter, &mut effects) {
+            refuse(waiter, error);
+        }
+        self.carry_out(key, effects);
         joined(answer)
+    }
+
+    /// Takes a request into its group. Gives back the waiter of one that is refused before.
+    fn enter(
+        &self,
+        key: &GroupKey,
+        request: JoinRequest,
+        waiter: oneshot::Sender<JoinReply>,
+        effects: &mut Vec<GroupEffect>,
+    ) -> Result<(), (oneshot::Sender<JoinReply>, GroupError)> {
+        let _turn = self.joining.take(&key.group_id);
+        if self.is_claimed_elsewhere(key, &request.topics) {
+            return Err((waiter, GroupError::InconsistentGroupProtocol));
+        }
+        let slot = if request.member_id.is_empty() { Some(self.slot_or_new(key)) } else { self.groups.get_mut(key) };
+        let Some(mut slot) = slot else { return Err((waiter, GroupError::UnknownMemberId)) };
+        self.act(key, &mut slot, effects, |slot, step| slot.group.join(step, request, waiter));
+        Ok(())
     }
 
     fn check_join(&self, key: &GroupKey, request: &JoinRequest) -> Result<(), GroupError> {
@@ -214,17 +236,23 @@ impl Coordinator {
         let (waiter, answer) = oneshot::channel();
         let begun = self.step(key, |slot, step| {
             let version = slot.group.delete(step)?;
-            slot.deletions.push((version, waiter));
+            let told = |is_durable| if is_durable { Ok(()) } else { Err(GroupError::CoordinatorNotAvailable) };
+            let tell = move |is_durable| {
+                // Whoever asked may be gone.
+                let _gone = waiter.send(told(is_durable));
+            };
+            slot.awaited.push((version, Box::new(tell)));
             Ok(())
         });
         begun.unwrap_or(Err(GroupError::GroupIdNotFound))?;
         Ok(async move { answer.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable)) })
     }
 
-    /// Deletes a group if it is empty and nobody is about to join it. Nobody waits for it.
+    /// Deletes a group if it is empty, nobody is about to join it and no member was sent away of late (which would else be
+    /// told that there is no such group, and take that for final). Nobody waits for it.
     pub fn delete_idle(self: &Arc<Self>, key: &GroupKey) {
         self.step(key, |slot, step| {
-            if slot.group.is_idle() {
+            if slot.group.is_idle() && slot.kept_until <= step.now.monotonic {
                 // An empty group can be deleted, and if the log does not take that, the next look finds it again.
                 let _ = slot.group.delete(step);
             }
@@ -304,21 +332,15 @@ impl Coordinator {
         result
     }
 
-    /// Runs a step of a group, which is made if there is none.
-    fn step_or_create<R>(self: &Arc<Self>, key: &GroupKey, act: impl FnOnce(&mut Slot, &mut GroupStep<'_>) -> R) -> R {
-        let mut effects = Vec::new();
-        let result = {
-            let mut slot = match self.groups.entry(key.clone()) {
-                Entry::Occupied(slot) => slot.into_ref(),
-                Entry::Vacant(place) => {
-                    debug!(group = %key, "new group");
-                    place.insert(Slot::new(ClassicGroup::new(&key.group_id, self.clock.now())))
-                }
-            };
-            self.act(key, &mut slot, &mut effects, act)
-        };
-        self.carry_out(key, effects);
-        result
+    /// A group, which is made if there is none.
+    fn slot_or_new(&self, key: &GroupKey) -> RefMut<'_, GroupKey, Slot> {
+        match self.groups.entry(key.clone()) {
+            Entry::Occupied(slot) => slot.into_ref(),
+            Entry::Vacant(place) => {
+                debug!(group = %key, "new group");
+                place.insert(Slot::new(ClassicGroup::new(&key.group_id, self.clock.now())))
+            }
+        }
     }
 
     fn act<R>(
@@ -359,13 +381,13 @@ impl Coordinator {
     }
 
     fn saved(self: &Arc<Self>, key: &GroupKey, version: SaveVersion, is_durable: bool) {
-        let deletions = self.step(key, |slot, step| {
+        let ended = self.step(key, |slot, step| {
             slot.group.saved(step, version, is_durable);
-            slot.deletions.extract_if(.., |(awaited, _)| *awaited <= version).collect::<Vec<_>>()
+            slot.awaited.extract_if(.., |(awaited, _)| *awaited <= version).collect::<Vec<_>>()
         });
         self.groups.remove_if(key, |_, slot| slot.group.is_gone());
-        for (_, waiter) in deletions.into_iter().flatten() {
-            let _ = waiter.send(if is_durable { Ok(()) } else { Err(GroupError::CoordinatorNotAvailable) });
+        for (_, told) in ended.into_iter().flatten() {
+            told(is_durable);
         }
     }
 }

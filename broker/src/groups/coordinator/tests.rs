@@ -1,5 +1,7 @@
 //! Groups driven by the runtime's clock, which runs ahead whenever nobody has anything to do.
 
+mod fences;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -233,6 +235,30 @@ async fn members_of_overlapping_scopes_do_not_share_positions() {
     let refusal = coordinator.join(&key(), request("", "v.s.t")).await.unwrap_err();
     assert_eq!(refusal.error, GroupError::InconsistentGroupProtocol);
     assert!(coordinator.join(&GroupKey::new(Scope::Everything, "h"), request("", "v.s.t")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_that_join_overlapping_scopes_at_once_one_gets_in() {
+    let settings = GroupSettings { initial_rebalance_delay: Duration::ZERO, ..settings() };
+    let coordinator = Coordinator::new(settings, Box::new(Memory::default()), Arc::new(Names));
+    for round in 0..300 {
+        let keys =
+            [Scope::Everything, Scope::Volume(VolumeId(1))].map(|scope| GroupKey::new(scope, &round.to_string()));
+        let gate = Arc::new(std::sync::Barrier::new(2));
+        let joining = keys.clone().map(|key| {
+            let (coordinator, gate) = (Arc::clone(&coordinator), Arc::clone(&gate));
+            std::thread::spawn(move || {
+                gate.wait();
+                // What it did is done when this returns; the answer is of no interest.
+                drop(coordinator.join(&key, request("", "v.s.t")));
+            })
+        });
+        for thread in joining {
+            thread.join().unwrap();
+        }
+        let members = |key| coordinator.describe(key).map_or(0, |group| group.members.len());
+        assert_eq!(keys.iter().map(members).sum::<usize>(), 1, "round {round}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
