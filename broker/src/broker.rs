@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::metrics::{Metrics, Sample, engine_samples};
 use crate::numbers::NumberBlocks;
 pub use crate::scope::Scope;
-use crate::topics::{Topics, ids, policy};
+use crate::topics::{Holding, Topics, ids, policy};
 use crate::volumes::{Volumes, history_of};
 
 /// The exit code when the engine cannot go on (`EX_SOFTWARE`): what was acknowledged is there after the next start.
@@ -71,6 +71,8 @@ impl Broker {
         let groups = Groups::open(Arc::clone(&engine), (&config.groups).into(), (&config.groups).into(), names);
         let (counted_topics, counted_groups) = (topics.clone(), Arc::clone(&groups));
         metrics.scrape_from(move || contents(&counted_topics, &counted_groups));
+        let held = topics.clone();
+        metrics.scrape_from(move || holdings(&held.holdings()));
         let volumes = Volumes::new(Arc::clone(&engine), Arc::clone(&config), topics.clone(), Arc::clone(&groups));
         Ok(Self {
             node_id: config.server.node_id,
@@ -111,6 +113,32 @@ fn contents(topics: &Topics, groups: &Groups) -> Vec<Sample> {
         Sample::gauge("topics", "Topics that are listed", listed.len() as u64),
         Sample::gauge("partitions", "Partitions of these topics", partitions),
         Sample::gauge("groups", "Consumer groups with members or positions", groups as u64),
+    ]
+}
+
+/// What each volume holds and may hold.
+fn holdings(volumes: &[Holding]) -> Vec<Sample> {
+    let all = |figure: &dyn Fn(&Holding) -> Option<u64>| -> Vec<(String, u64)> {
+        volumes.iter().filter_map(|volume| Some((volume.name.to_string(), figure(volume)?))).collect()
+    };
+    let by_volume = |name, help, values| Sample::gauges(name, help, "volume", values);
+    let is_over = |volume: &Holding| Some(u64::from(volume.bytes > volume.limits.advisory_quota_bytes?));
+    let refused = |volume: &Holding| volume.limits.quota_bytes.map(|_| volume.refused);
+    vec![
+        by_volume("volume_bytes", "Bytes of batches that a volume shows", all(&|volume| Some(volume.bytes))),
+        by_volume("volume_quota_bytes", "Bytes that a volume may hold", all(&|volume| volume.limits.quota_bytes)),
+        by_volume(
+            "volume_advisory_quota_bytes",
+            "Bytes that a volume should not exceed",
+            all(&|volume| volume.limits.advisory_quota_bytes),
+        ),
+        by_volume("volume_over_advisory_quota", "Whether a volume exceeds its advisory quota", all(&is_over)),
+        Sample::counters(
+            "volume_quota_refused_batches",
+            "Batches that a volume's quota refused",
+            "volume",
+            all(&refused),
+        ),
     ]
 }
 

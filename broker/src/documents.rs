@@ -114,9 +114,41 @@ pub struct VolumeSettings {
     /// How far back its past may be frozen, in milliseconds; none: what the broker is set to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_ms: Option<i64>,
+    /// What it may hold.
+    #[serde(default, skip_serializing_if = "VolumeLimits::is_empty")]
+    pub limits: VolumeLimits,
     /// What a newer version says.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// What a volume may hold, and how many may come for it; what is none is not limited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeLimits {
+    /// Bytes of its batches: producers are refused that would exceed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// Bytes of its batches: it is told when there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisory_quota_bytes: Option<u64>,
+    /// Topics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics_max: Option<u32>,
+    /// Partitions of all its topics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions_max: Option<u32>,
+    /// Connections to the listeners that show it or a snapshot of it, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_max: Option<u32>,
+    /// What a newer version says.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl VolumeLimits {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A volume that another was cloned from, as it was then.

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod numbers;
+pub mod quotas;
 pub mod scope;
 pub mod seldom;
 pub mod server;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use crate::engine::{Engine, Shared};
 use crate::error::{Error, Result};
 use crate::manifest::TimelineDir;
+use crate::segment::raise_to;
 use crate::state::{Durability, Floor, Numbers, Pin, PinId, Stage, TimelineInfo, Txn, Volume, VolumeId};
 use crate::timeline::{Lease, Origin, Timeline, lock};
-use crate::units::{Lsn, TimelineId};
+use crate::units::{Lsn, Moment, TimelineId};
 
 /// A timeline to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,6 +166,24 @@ impl Engine {
                     engine.wake_maintenance();
                 }
                 Ok(result)
+            },
+            done,
+        );
+    }
+
+    /// Gives up the past of a timeline up to now, but for what is pinned, and says what the oldest is that can still be had. That is durable by then; the
+    /// bytes go by the next collection.
+    pub fn forget_history(
+        self: &Arc<Self>,
+        id: TimelineId,
+        done: impl FnOnce(Result<Option<Moment>>) + Send + 'static,
+    ) {
+        self.in_turn(
+            move |engine| {
+                let (stand, _lease) = engine.stand(PinnedView::Now(id))?;
+                let timeline = engine.known(id)?;
+                raise_to(engine, &timeline, Moment { lsn: stand.lsn, time: stand.time })?;
+                Ok(timeline.oldest())
             },
             done,
         );

@@ -14,6 +14,7 @@ use crate::broker::{Advertised, Broker, Listener};
 use crate::groups::GroupKey;
 use crate::groups::positions::PositionTopic;
 use crate::metrics::ApiMetrics;
+use crate::quotas::Held;
 use crate::scope::Scope;
 use crate::topics::{Resolved, TopicError};
 
@@ -34,6 +35,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// What the client said of itself in `ApiVersions` (KIP-511); none before.
     pub software: ArcSwapOption<Software>,
+    /// What it has to wait for after a quota refused it.
+    pub held: Held,
 }
 
 /// The name and version of a client library.

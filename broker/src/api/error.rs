@@ -79,7 +79,9 @@ pub fn of_topic(error: &TopicError) -> ErrorCode {
         TopicError::InvalidConfig(_) => ErrorCode::InvalidConfig,
         TopicError::InvalidRequest(_) => ErrorCode::InvalidRequest,
         // Not retriable and not fatal, and Java shows the message.
-        TopicError::TooMuch(_) | TopicError::ReadOnly(_) => ErrorCode::PolicyViolation,
+        TopicError::TooMuch(_) | TopicError::ReadOnly(_) | TopicError::LimitReached(_) => ErrorCode::PolicyViolation,
+        // As with a full disk.
+        TopicError::Full(_) => ErrorCode::NotEnoughReplicas,
         // Clients ask again.
         TopicError::Loading => ErrorCode::LeaderNotAvailable,
         TopicError::Fenced => ErrorCode::FencedLeaderEpoch,

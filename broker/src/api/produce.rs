@@ -5,6 +5,9 @@
 //! replicas; there are none, so it bounds nothing. A batch is refused alone, with Kafka's code and a message (v8). Transactional ids are refused until there
 //! are transactions.
 //!
+//! A batch that its volume's hard quota has no room for is refused with NOT_ENOUGH_REPLICAS, which every client retries; the answer throttles, and the
+//! connection is not read from for as long. What its producer sent behind it is refused likewise, so that no gap comes to be (`quotas::Held`).
+//!
 //! - v3: transactional id, batches of format 2. v5: log start offset. v7: zstd. v8: errors of single records and messages (KIP-467).
 //! - v9: flexible. v10: where the leader is now (KIP-951); with one node there is nothing to say. v13: topic ids in place of names (KIP-516).
 
@@ -24,8 +27,9 @@ use super::error::{self, ErrorCode};
 use super::{Answer, Api, Context, Outcome};
 use crate::completion;
 use crate::config;
+use crate::quotas::{Charge, Sender, THROTTLE};
 use crate::scope::Scope;
-use crate::topics::Resolved;
+use crate::topics::{Resolved, TopicError};
 
 /// The API.
 pub(super) struct Produce;
@@ -48,6 +52,7 @@ impl Api for Produce {
         for topic in request.topic_data {
             work.topic(ctx, topic);
         }
+        work.throttle(ctx);
         let waiting = work.submit(ack);
         if acks == 0 {
             return Answer::outcome_later(async move { quiet(&waiting.all().await) });
@@ -71,6 +76,8 @@ struct Work {
     response: ProduceResponse,
     volumes: Vec<Submission>,
     seen: HashSet<(Scope, TopicPartition)>,
+    /// Whether some volume had no room for a batch.
+    is_full: bool,
 }
 
 /// What goes to one volume's writer, and where in the response each part is answered.
@@ -78,6 +85,8 @@ struct Submission {
     timeline: Timeline,
     parts: Vec<AppendPart>,
     places: Vec<(usize, usize)>,
+    /// What they take of the volume's quota, until they are counted by what is written.
+    charges: Vec<Charge>,
 }
 
 impl Work {
@@ -130,32 +139,74 @@ impl Work {
             }
             Ok(checked) => {
                 let stamp = topic.settings.timestamp_type == config::TimestampType::LogAppendTime;
-                self.add(topic, AppendPart { partition, batch: payload, checked, stamp }, place);
+                let part = AppendPart { partition, batch: payload, checked, stamp };
+                match self.charge(ctx, topic, &part) {
+                    Ok(charge) => self.add(topic, part, place, charge),
+                    Err(why) => return refused(index, error::of_topic(&why), Some(why.to_string())),
+                }
                 PartitionProduceResponse::default().with_index(index)
             }
         }
     }
 
-    fn add(&mut self, topic: &Resolved, part: AppendPart, place: (usize, usize)) {
+    /// What a batch takes of its volume's quota, if there is room for it and its turn has come.
+    fn charge(&mut self, ctx: &Context, topic: &Resolved, part: &AppendPart) -> Result<Option<Charge>, TopicError> {
+        let held = &ctx.connection.held;
+        let sender = sender(topic, part);
+        if sender.is_some_and(|(sender, first)| held.is_ahead(&sender, first)) {
+            let why = "A batch that its producer sent before was refused for want of room: that comes first.";
+            return Err(TopicError::Full(why.to_owned()));
+        }
+        let charge = topic.take_room(part.batch.len() as u64);
+        self.is_full |= charge.is_err();
+        match (sender, &charge) {
+            (Some((sender, first)), Ok(_)) => held.accept(&sender, first),
+            (Some((sender, first)), Err(_)) => held.refuse(sender, first),
+            (None, _) => {}
+        }
+        charge
+    }
+
+    /// Has the client wait where a volume is full.
+    fn throttle(&mut self, ctx: &Context) {
+        if self.is_full {
+            ctx.connection.held.mute(ctx.arrived + THROTTLE);
+            self.response.throttle_time_ms = i32::try_from(THROTTLE.as_millis()).unwrap_or(i32::MAX);
+        }
+    }
+
+    fn add(&mut self, topic: &Resolved, part: AppendPart, place: (usize, usize), charge: Option<Charge>) {
         let id = topic.timeline.id();
         let at = self.volumes.iter().position(|volume| volume.timeline.id() == id).unwrap_or_else(|| {
             let timeline = topic.timeline.clone();
-            self.volumes.push(Submission { timeline, parts: Vec::new(), places: Vec::new() });
+            self.volumes.push(Submission { timeline, parts: Vec::new(), places: Vec::new(), charges: Vec::new() });
             self.volumes.len() - 1
         });
         self.volumes[at].parts.push(part);
         self.volumes[at].places.push(place);
+        self.volumes[at].charges.extend(charge);
     }
 
     /// Hands everything to the writers; what is returned only waits.
     fn submit(self, ack: Ack) -> Pending {
-        let submitted = self.volumes.into_iter().map(|Submission { timeline, parts, places }| {
+        let submitted = self.volumes.into_iter().map(|Submission { timeline, parts, places, charges }| {
             let (done, results) = completion::pair();
-            timeline.append(Append { parts, ack }, done);
+            timeline.append(Append { parts, ack }, move |appended| {
+                drop(charges);
+                done(appended);
+            });
             Submitted { places, results: Box::pin(results) }
         });
         Pending { response: self.response, submitted: submitted.collect() }
     }
+}
+
+/// Who sent a batch, if that is an idempotent producer, and the sequence of its first record.
+fn sender(topic: &Resolved, part: &AppendPart) -> Option<(Sender, i32)> {
+    let producer = part.checked.header.producer()?;
+    let (timeline, partition) = (topic.timeline.id(), part.partition.id());
+    let sender = Sender { timeline, partition, producer_id: producer.id, epoch: producer.epoch };
+    Some((sender, producer.base_sequence))
 }
 
 type Results = Option<Vec<Result<Appended, AppendError>>>;

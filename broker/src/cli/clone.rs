@@ -29,7 +29,7 @@ enum CloneCommand {
     },
     /// Make a volume that begins as a snapshot, or as a volume is now, and is writable at once
     Create {
-        /// What it begins as: VOLUME@SNAPSHOT, such as trading@close, or VOLUME
+        /// What it begins as: VOLUME@SNAPSHOT, such as trading@close; VOLUME@MOMENT, such as trading@16:00; or VOLUME
         from: String,
         /// The new volume's name
         name: String,
@@ -43,7 +43,8 @@ enum CloneCommand {
 /// Two views to compare.
 #[derive(Args, Debug)]
 pub struct DiffArgs {
-    /// The first view: VOLUME@SNAPSHOT, such as trading@open, or VOLUME
+    /// The first view: VOLUME@SNAPSHOT, such as trading@open; VOLUME@MOMENT, such as trading@16:00,
+    /// trading@2026-11-24T16:00:00Z or trading@lsn:4711; or VOLUME, as it is now
     from: String,
     /// The second view
     to: String,
@@ -57,7 +58,7 @@ impl CloneArgs {
         let text = match self.command {
             CloneCommand::List { remote } => list(&remote).await?,
             CloneCommand::Create { from, name, settings, remote } => {
-                create(&remote, &NewClone { from, volume: settings.volume(name)? }).await?
+                create(&remote, &NewClone::new(from, settings.volume(name)?)).await?
             }
         };
         Ok(print(&text)?)
@@ -116,7 +117,9 @@ fn show_diff(diff: &Diff) -> String {
     if diff.topics.is_empty() {
         return format!("There is no difference: {same}");
     }
-    let mut table = Table::new(&["TOPIC", "IN", ">RECORDS", ">PARTITIONS", ">SETTINGS", ">POSITIONS"]);
+    let columns =
+        ["TOPIC", "IN", ">+RECORDS", ">-RECORDS", ">+BYTES", ">-BYTES", ">PARTITIONS", ">SETTINGS", ">POSITIONS"];
+    let mut table = Table::new(&columns);
     for topic in &diff.topics {
         let place = match (topic.in_from, topic.in_to) {
             (true, true) => "both".to_owned(),
@@ -126,7 +129,10 @@ fn show_diff(diff: &Diff) -> String {
         table.row([
             topic.topic.clone(),
             place,
-            format!("{:+}", topic.records),
+            topic.added.records.to_string(),
+            topic.removed.records.to_string(),
+            show_bytes_roughly(topic.added.bytes),
+            show_bytes_roughly(topic.removed.bytes),
             topic.partitions.len().to_string(),
             topic.settings.len().to_string(),
             topic.positions.len().to_string(),
@@ -163,7 +169,7 @@ fn show_topic(text: &mut String, topic: &TopicDiff) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::clones::{PositionDiff, SettingDiff};
+    use crate::http::clones::{Amount, PositionDiff, SettingDiff};
 
     #[test]
     fn a_diff_shows_topics_and_below_them_settings_and_positions() {
@@ -173,17 +179,25 @@ mod tests {
             topic: "trades".to_owned(),
             in_from: true,
             in_to: true,
-            records: 12,
+            added: Amount { records: 12, bytes: 700 },
             settings: vec![setting],
             positions: vec![position],
             ..TopicDiff::default()
         };
-        let gone = TopicDiff { topic: "gone".to_owned(), in_from: true, records: -3, ..TopicDiff::default() };
+        let gone = TopicDiff {
+            topic: "gone".to_owned(),
+            in_from: true,
+            removed: Amount { records: 3, bytes: 60 },
+            ..TopicDiff::default()
+        };
         let (from, to) = ("trading@open".to_owned(), "trading".to_owned());
         let text = show_diff(&Diff { from, to, topics: vec![trades, gone], same: 4 });
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert!(rows.contains(&vec!["trades", "both", "+12", "0", "1", "1"]), "{text}");
-        assert!(rows.contains(&vec!["gone", "trading@open", "only", "-3", "0", "0", "0"]), "{text}");
+        assert!(rows.contains(&vec!["trades", "both", "12", "0", "700", "B", "0", "B", "0", "1", "1"]), "{text}");
+        assert!(
+            rows.contains(&vec!["gone", "trading@open", "only", "0", "3", "0", "B", "60", "B", "0", "0", "0"]),
+            "{text}"
+        );
         assert!(text.contains("  retention.ms: (not set) -> 5\n  group readers, partition 1: 3 -> 7\n"), "{text}");
         assert!(text.ends_with("4 topics are the same in trading@open and trading.\n"), "{text}");
         assert!(show_diff(&Diff::default()).starts_with("There is no difference"));

@@ -1,10 +1,10 @@
-//! `millpond group`: lists and describes consumer groups over HTTP.
+//! `millpond group`: lists, describes and deletes consumer groups over HTTP.
 
 use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::output::{Table, print, printable};
-use super::remote::{Remote, RemoteArgs, json};
+use super::remote::{Deleted, Remote, RemoteArgs, json};
 use crate::http::groups::{Group, GroupAssignment, GroupList};
 
 /// What to do with consumer groups.
@@ -28,6 +28,13 @@ enum GroupCommand {
         #[command(flatten)]
         remote: RemoteArgs,
     },
+    /// Delete a group that has no members, and its positions
+    Delete {
+        /// Its id
+        group: String,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
 }
 
 impl GroupArgs {
@@ -36,6 +43,7 @@ impl GroupArgs {
         let text = match self.command {
             GroupCommand::List { remote } => list(&remote).await?,
             GroupCommand::Describe { group, remote } => describe(&remote, &group).await?,
+            GroupCommand::Delete { group, remote } => delete(&remote, &group).await?,
         };
         Ok(print(&text)?)
     }
@@ -49,6 +57,14 @@ async fn list(args: &RemoteArgs) -> Result<String, Failure> {
 async fn describe(args: &RemoteArgs, group: &str) -> Result<String, Failure> {
     let group: Group = Remote::new(args)?.get(&["groups", group]).await?;
     if args.json { json(&group) } else { Ok(show(&group)) }
+}
+
+async fn delete(args: &RemoteArgs, group: &str) -> Result<String, Failure> {
+    Remote::new(args)?.delete(&["groups", group]).await?;
+    if args.json {
+        return json(&Deleted { deleted: group.to_owned() });
+    }
+    Ok(format!("Deleted group {}.\n", printable(group)))
 }
 
 fn show_list(list: &GroupList) -> String {

@@ -12,6 +12,7 @@ mod descriptors;
 pub mod failure;
 mod greeting;
 pub mod group;
+pub mod limits;
 pub mod listener;
 pub mod output;
 pub mod remote;
@@ -73,18 +74,19 @@ enum Command {
     Restore(RestoreArgs),
     /// Add, list and remove addresses that show one volume or one snapshot
     Listener(ListenerArgs),
-    /// Tell what differs between two snapshots, or a snapshot and a volume as it is now
+    /// Tell what differs between two views: snapshots, volumes as they are, volumes as they were
     Diff(DiffArgs),
-    /// List, create, describe and delete topics
+    /// List, create, describe, change and delete topics
     Topic(TopicArgs),
-    /// List and describe consumer groups
+    /// List, describe and delete consumer groups
     Group(GroupArgs),
     /// Make data to try things with, and write it to a broker
     Demo(DemoArgs),
     /// Print the last records of a topic, or all from somewhere, and follow it
     Tail(TailArgs),
-    /// Print the completions for a shell, to be sourced or put where it looks for them
-    Completions {
+    /// Print the completions for a shell, to be sourced or put where it looks for them: source <(millpond completion bash)
+    #[command(alias = "completions")]
+    Completion {
         /// The shell
         shell: Shell,
     },
@@ -117,11 +119,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Group(args) => block_on(args.run()),
         Command::Demo(args) => demo::run(&args),
         Command::Tail(args) => block_on(tail::run(&args)),
-        Command::Completions { shell } => completions(shell),
+        Command::Completion { shell } => completion(shell),
     }
 }
 
-fn completions(shell: Shell) -> Result<(), Failure> {
+fn completion(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     generate(shell, &mut Cli::command(), "millpond", &mut script);
     Ok(output::print(&String::from_utf8(script)?)?)

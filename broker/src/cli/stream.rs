@@ -142,6 +142,16 @@ impl PolicyArgs {
     }
 }
 
+impl PolicyArgs {
+    /// A new stream with this policy: what is as the broker is set needs no saying.
+    fn stream(self, name: String) -> Result<NewStream, Failure> {
+        let StreamPolicy { partitions_default, auto_create, config } = self.policy()?;
+        let config = config.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        let (partitions_default, auto_create) = (partitions_default.flatten(), auto_create.flatten());
+        Ok(NewStream { name, partitions_default, auto_create, config })
+    }
+}
+
 /// `retention.ms` of a time to live; as in `MapR` 0 keeps for ever.
 fn retention(ttl: &str) -> Result<Option<String>, Failure> {
     match ttl {
@@ -157,7 +167,7 @@ impl StreamArgs {
         let text = match self.command {
             StreamCommand::List { volume, remote } => list(&remote, &volume).await?,
             StreamCommand::Create { volume, stream, policy, remote } => {
-                create(&remote, &volume, &NewStream { name: stream, policy: policy.policy()? }).await?
+                create(&remote, &volume, &policy.stream(stream)?).await?
             }
             StreamCommand::Describe { volume, stream, remote } => describe(&remote, &volume, &stream).await?,
             StreamCommand::Alter { volume, stream, policy, remote } => {

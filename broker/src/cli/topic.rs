@@ -1,4 +1,4 @@
-//! `millpond topic`: lists, creates, describes and deletes topics over HTTP.
+//! `millpond topic`: lists, creates, describes, changes and deletes topics over HTTP.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::output::{Table, print};
 use super::remote::{Deleted, Remote, RemoteArgs, json};
 use crate::config::show_bytes_roughly;
-use crate::http::topics::{NewTopic, Topic, TopicList};
+use crate::http::topics::{NewTopic, Topic, TopicChange, TopicList};
 
 /// What to do with topics.
 #[derive(Args, Debug)]
@@ -22,6 +22,9 @@ pub struct TopicArgs {
 enum TopicCommand {
     /// List the topics with their partitions, records and bytes
     List {
+        /// Those of this volume or snapshot, such as trading-v2 or trading@close [default: those of volumes that are listed]
+        #[arg(value_name = "VOLUME[@SNAPSHOT]")]
+        of: Option<String>,
         #[command(flatten)]
         remote: RemoteArgs,
     },
@@ -45,6 +48,22 @@ enum TopicCommand {
         #[command(flatten)]
         remote: RemoteArgs,
     },
+    /// Change a topic's configuration, or give it more partitions
+    Alter {
+        /// Its name
+        name: String,
+        /// How many partitions it is to have: more than it has
+        #[arg(long, value_name = "N")]
+        partitions: Option<i32>,
+        /// A key of its configuration, such as retention.ms=3600000; may be repeated
+        #[arg(long, value_name = "KEY=VALUE")]
+        config: Vec<String>,
+        /// A key that it gets from its stream or the broker again; may be repeated
+        #[arg(long, value_name = "KEY")]
+        unset: Vec<String>,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
     /// Delete a topic and all that is in it
     Delete {
         /// Its name
@@ -58,19 +77,25 @@ impl TopicArgs {
     /// Does it, and prints the answer.
     pub async fn run(self) -> Result<(), Failure> {
         let text = match self.command {
-            TopicCommand::List { remote } => list(&remote).await?,
+            TopicCommand::List { of, remote } => list(&remote, of.as_deref()).await?,
             TopicCommand::Create { name, partitions, config, remote } => {
                 create(&remote, NewTopic { name, partitions, config: settings(&config)? }).await?
             }
             TopicCommand::Describe { name, remote } => describe(&remote, &name).await?,
+            TopicCommand::Alter { name, partitions, config, unset, remote } => {
+                let set = settings(&config)?.into_iter().map(|(key, value)| (key, Some(value)));
+                let config = set.chain(unset.into_iter().map(|key| (key, None))).collect();
+                alter(&remote, &name, &TopicChange { partitions, config }).await?
+            }
             TopicCommand::Delete { name, remote } => delete(&remote, &name).await?,
         };
         Ok(print(&text)?)
     }
 }
 
-async fn list(args: &RemoteArgs) -> Result<String, Failure> {
-    let list: TopicList = Remote::new(args)?.get(&["topics"]).await?;
+async fn list(args: &RemoteArgs, of: Option<&str>) -> Result<String, Failure> {
+    let query: Vec<_> = of.into_iter().map(|of| ("of", of)).collect();
+    let list: TopicList = Remote::new(args)?.get_with(&["topics"], &query).await?;
     if args.json { json(&list) } else { Ok(show_list(&list)) }
 }
 
@@ -84,6 +109,14 @@ async fn create(args: &RemoteArgs, new: NewTopic) -> Result<String, Failure> {
 
 async fn describe(args: &RemoteArgs, name: &str) -> Result<String, Failure> {
     let topic: Topic = Remote::new(args)?.get(&["topics", name]).await?;
+    if args.json { json(&topic) } else { Ok(show(&topic)) }
+}
+
+async fn alter(args: &RemoteArgs, name: &str, change: &TopicChange) -> Result<String, Failure> {
+    if *change == TopicChange::default() {
+        return Err(Failure::new("nothing is to be changed: `millpond topic alter --help` shows what can be"));
+    }
+    let topic: Topic = Remote::new(args)?.patch(&["topics", name], change).await?;
     if args.json { json(&topic) } else { Ok(show(&topic)) }
 }
 

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::calendar::show_time;
 use super::failure::Failure;
+use super::limits::{self, LimitArgs};
 use super::output::{Table, print};
 use super::remote::{Deleted, Remote, RemoteArgs, json};
 use crate::config::{parse_lifetime, show_bytes_roughly, show_lifetime};
-use crate::http::volumes::{CloneOf, Durability, NewVolume, Volume, VolumeChange, VolumeList};
+use crate::http::volumes::{CloneOf, Durability, Moment, NewVolume, Volume, VolumeChange, VolumeList};
 
 /// What to do with volumes.
 #[derive(Args, Debug)]
@@ -58,6 +59,15 @@ enum VolumeCommand {
         #[arg(long, value_name = "TIME")]
         history: Option<String>,
         #[command(flatten)]
+        limits: LimitArgs,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Give up a volume's past: from now on only snapshots are left of what it was
+    PurgeHistory {
+        /// Its name
+        name: String,
+        #[command(flatten)]
         remote: RemoteArgs,
     },
     /// Delete a volume; its snapshots stay
@@ -87,6 +97,8 @@ pub struct NewSettings {
     /// How far back its past may be frozen, such as 30mi, 1h or 2d [default: as the broker is set]
     #[arg(long, value_name = "TIME")]
     history: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 impl NewSettings {
@@ -98,6 +110,7 @@ impl NewSettings {
             durability: self.durability.and_then(DurabilityChoice::own),
             listed: self.listed,
             history_ms: self.history.as_deref().map(history).transpose()?.flatten(),
+            limits: self.limits.limits(),
         })
     }
 }
@@ -130,11 +143,12 @@ impl VolumeArgs {
             VolumeCommand::List { remote } => list(&remote).await?,
             VolumeCommand::Create { name, settings, remote } => create(&remote, &settings.volume(name)?).await?,
             VolumeCommand::Describe { name, remote } => describe(&remote, &name).await?,
-            VolumeCommand::Alter { name, durability, mount, listed, history: past, remote } => {
+            VolumeCommand::Alter { name, durability, mount, listed, history: past, limits, remote } => {
                 let history_ms = past.as_deref().map(history).transpose()?;
-                let durability = durability.map(DurabilityChoice::own);
-                alter(&remote, &name, &VolumeChange { durability, mount, listed, history_ms }).await?
+                let (durability, limits) = (durability.map(DurabilityChoice::own), limits.change());
+                alter(&remote, &name, &VolumeChange { durability, mount, listed, history_ms, limits }).await?
             }
+            VolumeCommand::PurgeHistory { name, remote } => purge_history(&remote, &name).await?,
             VolumeCommand::Delete { name, force, remote } => delete(&remote, &name, force).await?,
         };
         Ok(print(&text)?)
@@ -166,10 +180,23 @@ async fn describe(args: &RemoteArgs, name: &str) -> Result<String, Failure> {
 
 async fn alter(args: &RemoteArgs, name: &str, change: &VolumeChange) -> Result<String, Failure> {
     if *change == VolumeChange::default() {
-        return Err(Failure::new("nothing is to be changed: say --durability, --mount, --listed or --history"));
+        return Err(Failure::new("nothing is to be changed: `millpond volume alter --help` shows what can be"));
     }
     let volume: Volume = Remote::new(args)?.patch(&["volumes", name], change).await?;
     if args.json { json(&volume) } else { Ok(show(&volume)) }
+}
+
+async fn purge_history(args: &RemoteArgs, name: &str) -> Result<String, Failure> {
+    let oldest: Moment = Remote::new(args)?.post(&["volumes", name, "purge-history"], &()).await?;
+    if args.json {
+        return json(&oldest);
+    }
+    Ok(format!(
+        "Volume {name} has no past before {} (LSN {}) any more, but for its snapshots. What nothing else needs is freed by the \
+         next collection.\n",
+        show_time(oldest.time),
+        oldest.lsn
+    ))
 }
 
 async fn delete(args: &RemoteArgs, name: &str, force: bool) -> Result<String, Failure> {
@@ -194,7 +221,8 @@ fn durability(volume: &Volume) -> &'static str {
 }
 
 fn show_list(list: &VolumeList) -> String {
-    let columns = ["VOLUME", "MOUNT", "DURABILITY", ">TOPICS", ">PARTITIONS", ">SIZE", ">SNAPSHOTS", "CLONE OF"];
+    let columns =
+        ["VOLUME", "MOUNT", "DURABILITY", ">TOPICS", ">PARTITIONS", ">SIZE", ">QUOTA", ">SNAPSHOTS", "CLONE OF"];
     let mut table = Table::new(&columns);
     for volume in &list.volumes {
         table.row([
@@ -204,6 +232,7 @@ fn show_list(list: &VolumeList) -> String {
             volume.topics.to_string(),
             volume.partitions.to_string(),
             show_bytes_roughly(volume.bytes),
+            volume.limits.quota_bytes.map(show_bytes_roughly).unwrap_or_default(),
             volume.snapshots.to_string(),
             volume.clone_of.as_ref().map_or_else(String::new, origin),
         ]);
@@ -224,15 +253,21 @@ fn show(volume: &Volume) -> String {
     let mut text = format!("Volume {} (id {}, created {})\n\n", volume.name, volume.id, show_time(volume.created));
     let mut row = |name: &str, value: String| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {name:<12}{value}");
+        let _ = writeln!(text, "  {name:<17}{value}");
     };
     row("mount", volume.mount.clone());
     row("durability", format!("{}{}", durability(volume), by(volume.own_durability)));
     row("history", format!("{}{}", show_lifetime(volume.history_ms), by(volume.own_history)));
+    if let Some(oldest) = volume.oldest {
+        row("oldest", format!("{} (LSN {})", show_time(oldest.time), oldest.lsn));
+    }
     row("listed", if volume.listed { "yes" } else { "no" }.to_owned());
     row("timeline", format!("{} at LSN {}, leader epoch {}", volume.timeline, volume.lsn, volume.leader_epoch));
     row("topics", format!("{}, with {} partitions", volume.topics, volume.partitions));
     row("size", show_bytes_roughly(volume.bytes));
+    for (name, most) in limits::show(&volume.limits) {
+        row(name, most);
+    }
     row("snapshots", volume.snapshots.to_string());
     if let Some(clone_of) = &volume.clone_of {
         row("clone of", format!("{} at LSN {}, {}", origin(clone_of), clone_of.lsn, show_time(clone_of.time)));
@@ -246,6 +281,7 @@ fn show(volume: &Volume) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::limits::Limits;
 
     fn volume() -> Volume {
         Volume {
@@ -258,6 +294,8 @@ mod tests {
             listed: false,
             history_ms: 3_600_000,
             own_history: true,
+            oldest: Some(Moment { lsn: 4, time: 0 }),
+            limits: Limits { quota_bytes: Some(10 << 30), ..Limits::default() },
             timeline: 9,
             lsn: 12,
             leader_epoch: 3,
@@ -280,7 +318,7 @@ mod tests {
         let text = show_list(&VolumeList { volumes: vec![volume()] });
         assert!(
             text.contains(
-                "trading-v2  /trading-v2  fsync            2           8  3.0 MiB          1  trading@close\n"
+                "trading-v2  /trading-v2  fsync            2           8  3.0 MiB  10.0 GiB          1  trading@close\n"
             ),
             "{text}"
         );
@@ -289,8 +327,9 @@ mod tests {
     #[test]
     fn a_volume_says_what_it_has_of_its_own() {
         let text = show(&volume());
-        assert!(text.contains("  durability  fsync (as the broker is set)\n  history     1h\n"), "{text}");
-        assert!(text.contains("  clone of    trading@close at LSN 5, 1970-01-01T00:00:00.000Z\n"), "{text}");
+        assert!(text.contains("  durability       fsync (as the broker is set)\n  history          1h\n"), "{text}");
+        assert!(text.contains("  quota            10.0 GiB\n"), "{text}");
+        assert!(text.contains("  clone of         trading@close at LSN 5, 1970-01-01T00:00:00.000Z\n"), "{text}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod keys;
 mod lifetime;
 mod reference;
 mod sections;
+mod size;
 mod units;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ pub use sections::{
     DiskConfig, Durability, GroupsConfig, HistoryConfig, LogConfig, LogFormat, LoggingConfig, ProducersConfig,
     ServerConfig, TimestampType, TopicsConfig,
 };
+pub use size::{NotASize, parse_size};
 pub use units::{parse_bytes, parse_millis, show_bytes, show_bytes_roughly, show_millis};
 
 use keys::{Found, Keys, Taken};

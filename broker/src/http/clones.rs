@@ -6,38 +6,72 @@
 //! | `POST /v1/clones` with a [`NewClone`] | 201 and the [`Volume`], 404 |
 //! | `GET /v1/diff?from=trading@open&to=trading@close` | [`Diff`], 404 |
 //!
-//! A view is a volume as it is now (`trading`) or a snapshot of it (`trading@close`).
+//! A view is a volume as it is now (`trading`), a snapshot of it (`trading@close`) or a moment of its past: `trading@16:00`,
+//! `trading@2026-11-24T16:00:00Z`, `trading@lsn:4711` or `trading@taq.trades/0/1234` (before that record).
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::body::Body;
+use super::limits::Limits;
 use super::problem::Problem;
-use super::volumes::{NewVolume, Volume, VolumeList};
+use super::query::Query;
+use super::volumes::{Durability, NewVolume, Volume, VolumeList};
 use crate::volumes::{ViewName, diff};
 
 /// A clone to make.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewClone {
     /// The view that it begins as.
     pub from: String,
-    /// The volume that it becomes. It is not listed unless it says so.
-    #[serde(flatten)]
-    pub volume: NewVolume,
+    /// Its name.
+    pub name: String,
+    /// What it is mounted at; `/` and its name where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount: Option<String>,
+    /// When writes are acknowledged; as the broker is set where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+    /// Whether its topics are listed on the listener that shows everything: they are not unless it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<bool>,
+    /// How far back its past may be frozen, in milliseconds; as the broker is set where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_ms: Option<i64>,
+    /// What it may hold.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+impl NewClone {
+    /// The volume that begins as a view.
+    pub fn new(from: String, volume: NewVolume) -> Self {
+        let NewVolume { name, mount, durability, listed, history_ms, limits } = volume;
+        Self { from, name, mount, durability, listed, history_ms, limits }
+    }
+
+    /// The view, and the volume.
+    fn parts(self) -> (String, NewVolume) {
+        let Self { from, name, mount, durability, listed, history_ms, limits } = self;
+        (from, NewVolume { name, mount, durability, listed, history_ms, limits })
+    }
 }
 
 /// Two views.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Views {
     from: String,
     to: String,
 }
 
 /// What differs between two views.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diff {
     /// The first view.
     pub from: String,
@@ -50,7 +84,7 @@ pub struct Diff {
 }
 
 /// What differs in a topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicDiff {
     /// Its name in its volume.
     pub topic: String,
@@ -58,9 +92,11 @@ pub struct TopicDiff {
     pub in_from: bool,
     /// Whether the second view has it.
     pub in_to: bool,
-    /// Offsets by which it is longer in the second view, which is about how many records it has more.
-    pub records: i64,
-    /// Partitions whose offsets differ.
+    /// What the second view shows of it and the first does not.
+    pub added: Amount,
+    /// What the first view shows of it and the second does not.
+    pub removed: Amount,
+    /// Partitions that differ.
     pub partitions: Vec<PartitionDiff>,
     /// Settings that differ.
     pub settings: Vec<SettingDiff>,
@@ -68,8 +104,17 @@ pub struct TopicDiff {
     pub positions: Vec<PositionDiff>,
 }
 
-/// Where a partition begins and ends in both views; null where a view does not have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Amount {
+    /// Offsets, which is about how many records.
+    pub records: u64,
+    /// Bytes of batches.
+    pub bytes: u64,
+}
+
+/// A partition that differs; null where a view does not have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionDiff {
     /// Its number.
     pub partition: u32,
@@ -77,12 +122,14 @@ pub struct PartitionDiff {
     pub from: Option<(i64, i64)>,
     /// The same in the second view.
     pub to: Option<(i64, i64)>,
-    /// Offsets by which it is longer in the second view.
-    pub records: i64,
+    /// What the second view shows and the first does not.
+    pub added: Amount,
+    /// What the first view shows and the second does not.
+    pub removed: Amount,
 }
 
 /// A setting in both views; null where a topic does not have it of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingDiff {
     /// Kafka's name.
     pub name: String,
@@ -93,7 +140,7 @@ pub struct SettingDiff {
 }
 
 /// A position in both views; null where a group has none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PositionDiff {
     /// The group.
     pub group: String,
@@ -114,8 +161,9 @@ pub(super) async fn create(
     State(state): State<HttpState>,
     Body(new): Body<NewClone>,
 ) -> Result<(StatusCode, Json<Volume>), Problem> {
-    let from: ViewName = new.from.parse()?;
-    let created = state.broker()?.volumes.clone_view(&from, new.volume.listed_unless_said(false)).await?;
+    let (from, volume) = new.parts();
+    let from: ViewName = from.parse()?;
+    let created = state.broker()?.volumes.clone_view(&from, volume.listed_unless_said(false)).await?;
     Ok((StatusCode::CREATED, Json(created.into())))
 }
 
@@ -131,8 +179,14 @@ pub(super) async fn difference(
 
 impl From<diff::TopicDiff> for TopicDiff {
     fn from(topic: diff::TopicDiff) -> Self {
+        let (mut added, mut removed) = (diff::Amount::default(), diff::Amount::default());
+        for partition in &topic.partitions {
+            added += partition.added;
+            removed += partition.removed;
+        }
         Self {
-            records: topic.partitions.iter().map(diff::PartitionDiff::records).sum(),
+            added: added.into(),
+            removed: removed.into(),
             topic: topic.topic,
             in_from: topic.in_first,
             in_to: topic.in_second,
@@ -145,7 +199,14 @@ impl From<diff::TopicDiff> for TopicDiff {
 
 impl From<diff::PartitionDiff> for PartitionDiff {
     fn from(found: diff::PartitionDiff) -> Self {
-        Self { partition: found.partition, from: found.first, to: found.second, records: found.records() }
+        let (added, removed) = (found.added.into(), found.removed.into());
+        Self { partition: found.partition, from: found.first, to: found.second, added, removed }
+    }
+}
+
+impl From<diff::Amount> for Amount {
+    fn from(amount: diff::Amount) -> Self {
+        Self { records: amount.records, bytes: amount.bytes }
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /v1/groups` | [`GroupList`] |
 //! | `GET /v1/groups/{id}` | [`Group`], 404 |
+//! | `DELETE /v1/groups/{id}` | 204, 404, 409 where it has members |
 
 use std::collections::BTreeMap;
 
@@ -11,25 +12,27 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::path::Path;
 use super::problem::Problem;
 use crate::broker::Broker;
-use crate::groups::GroupKey;
 use crate::groups::assignment::assigned_partitions;
+use crate::groups::positions::PositionError;
 use crate::groups::request::{GroupDescription, MemberDescription};
+use crate::groups::{GroupError, GroupKey};
 use crate::scope::Scope;
 
 /// All groups, by id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupList {
     /// Each in short.
     pub groups: Vec<GroupSummary>,
 }
 
 /// A group in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupSummary {
     /// Its id.
     pub group: String,
@@ -42,7 +45,7 @@ pub struct GroupSummary {
 }
 
 /// A group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Group {
     /// Its id.
     pub group: String,
@@ -59,7 +62,7 @@ pub struct Group {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupMember {
     /// Its id, given by the broker.
     pub member_id: String,
@@ -75,7 +78,7 @@ pub struct GroupMember {
 }
 
 /// Partitions of one topic that a member reads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupAssignment {
     /// The topic.
     pub topic: String,
@@ -84,7 +87,7 @@ pub struct GroupAssignment {
 }
 
 /// How far a group has come in one partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupPosition {
     /// The topic.
     pub topic: String,
@@ -123,10 +126,7 @@ pub(super) async fn describe(
     Path(group): Path<String>,
 ) -> Result<Json<Group>, Problem> {
     let broker = state.broker()?;
-    let described = broker.groups.describe(&GroupKey::new(Scope::Everything, &group)).ok_or_else(|| {
-        let detail = format!("There is no group {group:?}. `millpond group list` shows those that there are.");
-        Problem::new(StatusCode::NOT_FOUND, "unknown-group", "There is no such group", detail)
-    })?;
+    let described = broker.groups.describe(&GroupKey::new(Scope::Everything, &group)).ok_or_else(|| unknown(&group))?;
     Ok(Json(Group {
         positions: positions(broker, &group),
         group,
@@ -135,6 +135,34 @@ pub(super) async fn describe(
         protocol: described.protocol_name.unwrap_or_default(),
         members: described.members.into_iter().map(member).collect(),
     }))
+}
+
+pub(super) async fn delete(State(state): State<HttpState>, Path(group): Path<String>) -> Result<StatusCode, Problem> {
+    let begun = state.broker()?.groups.delete(&GroupKey::new(Scope::Everything, &group));
+    let done = begun.map_err(|error| refused(&group, error))?.await;
+    match done {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(PositionError::Group(error)) => Err(refused(&group, error)),
+        Err(error) => Err(Problem::unavailable(error.to_string())),
+    }
+}
+
+/// Why a group was not deleted.
+fn refused(group: &str, error: GroupError) -> Problem {
+    match error {
+        GroupError::GroupIdNotFound => unknown(group),
+        GroupError::NonEmptyGroup => {
+            let detail = format!("Group {group:?} has members: stop its consumers first.");
+            Problem::new(StatusCode::CONFLICT, "group-in-use", "The group has members", detail)
+        }
+        GroupError::InvalidGroupId => Problem::bad_request(format!("{group:?} cannot be the id of a group")),
+        other => Problem::unavailable(other.to_string()),
+    }
+}
+
+fn unknown(group: &str) -> Problem {
+    let detail = format!("There is no group {group:?}. `millpond group list` shows those that there are.");
+    Problem::new(StatusCode::NOT_FOUND, "unknown-group", "There is no such group", detail)
 }
 
 /// How many there are now: a list has no members.
@@ -215,6 +243,11 @@ mod tests {
         let position = &group.positions[0];
         assert_eq!((position.topic.as_str(), position.committed, position.lag()), ("trades", 0, Some(0)));
         assert_eq!(position.metadata, "note");
+
+        let (_, described) = server.ask("GET", "/v1/groups/readers%2F1", "").await;
+        assert_eq!(described["positions"][0]["committed"], 0);
+        assert_eq!(server.ask("DELETE", "/v1/groups/readers%2F1", "").await.0, 204);
+        assert_eq!(server.refused("GET", "/v1/groups/readers%2F1", "").await.0, 404);
     }
 
     #[tokio::test]

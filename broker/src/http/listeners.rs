@@ -12,6 +12,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::body::Body;
@@ -24,16 +25,17 @@ use crate::server::{Added, ListenerError};
 use crate::volumes::ViewName;
 
 /// The listeners that were added, by address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListenerList {
     /// Each of them.
     pub listeners: Vec<Listener>,
 }
 
 /// A listener.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listener {
     /// Where it listens.
+    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// What it shows: `VOLUME` or `VOLUME@SNAPSHOT`; none if that is no more.
     pub shows: Option<String>,
@@ -45,10 +47,11 @@ pub struct Listener {
 }
 
 /// A listener to add. One that was added at the address before is bound anew, and its connections are closed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewListener {
     /// Where it is to listen; port 0 is any free one.
+    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// What it is to show: `VOLUME` or `VOLUME@SNAPSHOT`.
     pub shows: String,
@@ -96,8 +99,14 @@ fn shown(broker: &Broker, Added { address, scope, advertised, is_open }: Added) 
     Listener { address, shows: name_of(broker, scope), advertised, open: is_open }
 }
 
-fn scope_of(broker: &Broker, shows: &str) -> Result<Scope, Problem> {
+pub(super) fn scope_of(broker: &Broker, shows: &str) -> Result<Scope, Problem> {
     let view: ViewName = shows.parse()?;
+    if let Some(moment) = &view.moment {
+        let volume = &view.volume;
+        return Err(Problem::bad_request(format!(
+            "A volume or a snapshot can be shown: take one of that moment first (`millpond snapshot create {volume} NAME --at {moment}`)."
+        )));
+    }
     match &view.snapshot {
         None => Ok(Scope::Volume(broker.volumes.describe(&view.volume)?.id)),
         Some(snapshot) => Ok(Scope::Snapshot(broker.volumes.snapshot(&view.volume, snapshot)?.pin.id)),

@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millpond_storage::state::PinKind;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::body::{Body, given};
@@ -24,14 +25,14 @@ use crate::volumes::moment::Moment;
 use crate::volumes::{self, SAFETY_LIFETIME_MS, SnapshotInfo, VolumeError, Volumes};
 
 /// Snapshots, by volume, the oldest view first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SnapshotList {
     /// Each of them.
     pub snapshots: Vec<Snapshot>,
 }
 
 /// A snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Snapshot {
     /// The volume that it is of, by the name that this has, or had.
     pub volume: String,
@@ -66,7 +67,7 @@ pub struct Snapshot {
 }
 
 /// A snapshot to take.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSnapshot {
     /// Its name.
@@ -87,7 +88,7 @@ pub struct NewSnapshot {
 }
 
 /// The last group before a record of a topic whose timestamp is later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AtRecord {
     /// The topic, as it is called in its volume: `trades` or `taq.trades`.
@@ -97,7 +98,7 @@ pub struct AtRecord {
 }
 
 /// What is to be changed on a snapshot; what is missing stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotChange {
     /// Whether it is kept from being deleted.
@@ -105,17 +106,19 @@ pub struct SnapshotChange {
     pub protected: Option<bool>,
     /// How long it is kept from now on, in milliseconds; null: until it is deleted.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     pub lifetime_ms: Option<Option<i64>>,
 }
 
 /// Takes a volume back to one of its snapshots.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     /// The snapshot.
     pub snapshot: String,
     /// How long what it replaces is kept, in milliseconds: a day where this is missing, until it is deleted where it is null.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     pub lifetime_ms: Option<Option<i64>>,
 }
 

@@ -11,26 +11,28 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::body::{Body, given};
 use super::path::Path;
 use super::problem::Problem;
+use super::query::Query;
 use super::volumes::Force;
 use crate::volumes::streams::{StreamChange, StreamInfo};
 
 /// The streams of a volume, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StreamList {
     /// Each of them.
     pub streams: Vec<Stream>,
 }
 
 /// A stream, as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stream {
     /// Its volume.
     pub volume: String,
@@ -53,23 +55,33 @@ pub struct Stream {
 }
 
 /// A stream to create.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewStream {
     /// Its name.
     pub name: String,
-    /// Its policy.
-    #[serde(flatten)]
-    pub policy: StreamPolicy,
+    /// How many partitions a topic gets that is created without a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions_default: Option<i32>,
+    /// Whether topics that are asked for come into being by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_create: Option<bool>,
+    /// What its topics have where they have nothing of their own, by Kafka's names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, String>,
 }
 
 /// What is to be set on a stream. What is missing stays; null stands for what the broker is set to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct StreamPolicy {
     /// How many partitions a topic gets that is created without a number.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i32>)]
     pub partitions_default: Option<Option<i32>>,
     /// Whether topics that are asked for come into being by themselves.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<bool>)]
     pub auto_create: Option<Option<bool>>,
     /// What its topics have where they have nothing of their own, by Kafka's names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -96,7 +108,12 @@ pub(super) async fn create(
     Path(volume): Path<String>,
     Body(new): Body<NewStream>,
 ) -> Result<(StatusCode, Json<Stream>), Problem> {
-    let created = state.broker()?.volumes.create_stream(&volume, &new.name, new.policy.into()).await?;
+    let policy = StreamChange {
+        partitions: new.partitions_default.map(Some),
+        auto_create: new.auto_create.map(Some),
+        config: new.config.into_iter().map(|(key, value)| (key, Some(value))).collect(),
+    };
+    let created = state.broker()?.volumes.create_stream(&volume, &new.name, policy).await?;
     Ok((StatusCode::CREATED, Json(created.into())))
 }
 

@@ -2,9 +2,11 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /v1/topics` | [`TopicList`] |
+//! | `GET /v1/topics` | [`TopicList`]: those that are listed |
+//! | `GET /v1/topics?of=trading@close` | [`TopicList`]: those of a volume or a snapshot, listed or not; 404 |
 //! | `POST /v1/topics` with a [`NewTopic`] | 201 and the [`Topic`] |
 //! | `GET /v1/topics/{name}` | [`Topic`], 404 |
+//! | `PATCH /v1/topics/{name}` with a [`TopicChange`] | [`Topic`], 404 |
 //! | `DELETE /v1/topics/{name}` | 204, 404 |
 //!
 //! A name is one segment of the path: what a URL cannot hold in one is percent-encoded, the slashes of paths too.
@@ -15,26 +17,29 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::body::Body;
+use super::listeners::scope_of;
 use super::path::Path;
 use super::problem::Problem;
+use super::query::Query;
 use crate::broker::Broker;
 use crate::scope::Scope;
-use crate::topics::config_keys::checked;
+use crate::topics::config_keys::{Change, Overrides, change as change_key, checked};
 use crate::topics::describe::{ConfigSource, describe_topic};
 use crate::topics::{NewTopic as Creation, Resolved, TopicError, ids};
 
 /// All topics that the listener shows, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicList {
     /// Each in short.
     pub topics: Vec<TopicSummary>,
 }
 
 /// A topic in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicSummary {
     /// Its name.
     pub name: String,
@@ -51,7 +56,7 @@ pub struct TopicSummary {
 }
 
 /// A topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Topic {
     /// Its name.
     pub name: String,
@@ -66,7 +71,7 @@ pub struct Topic {
 }
 
 /// A partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicPartition {
     /// Its number.
     pub partition: i32,
@@ -83,7 +88,7 @@ pub struct TopicPartition {
 }
 
 /// A key of a topic's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicSetting {
     /// Kafka's name.
     pub name: String,
@@ -94,7 +99,7 @@ pub struct TopicSetting {
 }
 
 /// A topic to create.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTopic {
     /// Its name.
@@ -107,9 +112,42 @@ pub struct NewTopic {
     pub config: BTreeMap<String, String>,
 }
 
-pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<TopicList>, Problem> {
-    let topics = state.broker()?.topics.list(Scope::Everything).iter().map(summary).collect();
-    Ok(Json(TopicList { topics }))
+/// What is to be changed on a topic: all of the configuration or nothing, then the partitions. What is missing stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopicChange {
+    /// How many partitions it is to have: more than it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i32>,
+    /// Its configuration by Kafka's names; null: as its stream or the broker is set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, Option<String>>,
+}
+
+/// Which topics.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Of {
+    of: Option<String>,
+}
+
+pub(super) async fn list(
+    State(state): State<HttpState>,
+    Query(Of { of }): Query<Of>,
+) -> Result<Json<TopicList>, Problem> {
+    let broker = state.broker()?;
+    let topics = match of {
+        None => broker.topics.list(Scope::Everything),
+        Some(of) => {
+            let listed = broker.topics.list_in(scope_of(broker, &of)?).await;
+            listed.map_err(|error| problem(&of, &error))?
+        }
+    };
+    let mut listed = Vec::with_capacity(topics.len());
+    for found in &topics {
+        listed.push(summary(found).await?);
+    }
+    Ok(Json(TopicList { topics: listed }))
 }
 
 pub(super) async fn describe(State(state): State<HttpState>, Path(name): Path<String>) -> Result<Json<Topic>, Problem> {
@@ -132,6 +170,33 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(topic(broker, &created).await?)))
 }
 
+pub(super) async fn alter(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+    Body(asked): Body<TopicChange>,
+) -> Result<Json<Topic>, Problem> {
+    let broker = state.broker()?;
+    let refused = |error: TopicError| problem(&name, &error);
+    let found = broker.topics.resolve(Scope::Everything, &name).map_err(refused)?;
+    if let Some(partitions) = asked.partitions {
+        broker.topics.check_partitions(&found, partitions).map_err(refused)?;
+    }
+    if !asked.config.is_empty() {
+        let change = move |own: &mut Overrides| {
+            asked.config.iter().try_for_each(|(key, value)| {
+                let change = value.as_deref().map_or(Change::Delete, |value| Change::Set(Some(value)));
+                change_key(own, key, change)
+            })
+        };
+        broker.topics.alter(&found, change).await.map_err(refused)?;
+    }
+    if let Some(partitions) = asked.partitions {
+        broker.topics.add_partitions(&found, partitions).await.map_err(refused)?;
+    }
+    let changed = broker.topics.resolve(Scope::Everything, &name).map_err(refused)?;
+    Ok(Json(topic(broker, &changed).await?))
+}
+
 pub(super) async fn delete(State(state): State<HttpState>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
     let broker = state.broker()?;
     let found = broker.topics.resolve(Scope::Everything, &name).map_err(|error| problem(&name, &error))?;
@@ -139,7 +204,7 @@ pub(super) async fn delete(State(state): State<HttpState>, Path(name): Path<Stri
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn summary(found: &Resolved) -> TopicSummary {
+async fn summary(found: &Resolved) -> Result<TopicSummary, Problem> {
     let length = |start: i64, end: i64| u64::try_from(end.saturating_sub(start)).unwrap_or(0);
     let mut summary = TopicSummary {
         name: found.name().to_string(),
@@ -150,11 +215,12 @@ fn summary(found: &Resolved) -> TopicSummary {
         bytes: 0,
     };
     for partition in found.partitions() {
+        let bounds = found.bounds(&partition).await.map_err(|error| problem(&found.name(), &error.into()))?;
         summary.partitions += 1;
-        summary.records += length(partition.log_start(), partition.high_watermark());
-        summary.bytes += partition.live_bytes();
+        summary.records += length(bounds.log_start, bounds.high_watermark);
+        summary.bytes += if found.is_frozen() { 0 } else { partition.live_bytes() };
     }
-    summary
+    Ok(summary)
 }
 
 async fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
@@ -207,6 +273,9 @@ fn problem(name: &str, error: &TopicError) -> Problem {
         | TopicError::OutOfRange { .. } => invalid("bad-request", "The request cannot be served"),
         TopicError::Internal(_) | TopicError::DeletionDisabled => {
             of(StatusCode::FORBIDDEN, "not-allowed", "The broker does not allow this")
+        }
+        TopicError::LimitReached(_) | TopicError::Full(_) => {
+            of(StatusCode::CONFLICT, "limit-reached", "The volume has all that it may have")
         }
         TopicError::ReadOnly(_) => of(StatusCode::CONFLICT, "read-only", "A snapshot never changes"),
         TopicError::Loading | TopicError::Fenced | TopicError::Storage(_) => Problem::unavailable(error.to_string()),

@@ -7,29 +7,33 @@
 //! | `GET /v1/volumes/{volume}` | [`Volume`], 404 |
 //! | `PATCH /v1/volumes/{volume}` with a [`VolumeChange`] | [`Volume`], 404 |
 //! | `DELETE /v1/volumes/{volume}?force=true` | 204, 404, 409 where it holds records and is not forced |
+//! | `POST /v1/volumes/{volume}/purge-history` | the [`Moment`] from which on its past is left, 404 |
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use millpond_storage::DEFAULT_VOLUME;
 use millpond_storage::state::Durability as Asked;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::body::{Body, given};
+use super::limits::{Limits, LimitsChange};
 use super::path::Path;
 use super::problem::Problem;
+use super::query::Query;
 use crate::volumes::{self, VolumeInfo};
 
 /// All volumes: `default`, then the others by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VolumeList {
     /// Each of them.
     pub volumes: Vec<Volume>,
 }
 
 /// A volume, as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Volume {
     /// Its name.
     pub name: String,
@@ -49,6 +53,11 @@ pub struct Volume {
     pub history_ms: i64,
     /// Whether it asks for that itself, or has it from the broker.
     pub own_history: bool,
+    /// The oldest of its past that a snapshot can still be taken of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Moment>,
+    /// What it may hold.
+    pub limits: Limits,
     /// Its current timeline.
     pub timeline: u64,
     /// The newest LSN that can be seen.
@@ -59,7 +68,7 @@ pub struct Volume {
     pub topics: usize,
     /// How many partitions these have.
     pub partitions: usize,
-    /// Bytes of their batches.
+    /// Bytes of their batches, those that it shares with others among them: what its quotas count.
     pub bytes: u64,
     /// How many snapshots there are of it, those that restores made among them.
     pub snapshots: usize,
@@ -71,8 +80,17 @@ pub struct Volume {
     pub damage: Option<String>,
 }
 
+/// A moment of a volume's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Moment {
+    /// The LSN.
+    pub lsn: u64,
+    /// Its time, in milliseconds since 1970.
+    pub time: i64,
+}
+
 /// What a volume was cloned from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CloneOf {
     /// The volume, as it was called then.
     pub volume: String,
@@ -86,7 +104,7 @@ pub struct CloneOf {
 }
 
 /// When writes are acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Durability {
     /// When they are on the disk.
@@ -114,7 +132,7 @@ impl From<Durability> for Asked {
 }
 
 /// A volume to create.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewVolume {
     /// Its name.
@@ -131,14 +149,18 @@ pub struct NewVolume {
     /// How far back its past may be frozen, in milliseconds; as the broker is set where there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_ms: Option<i64>,
+    /// What it may hold.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// What is to be changed on a volume. What is missing stays; null stands for what the broker is set to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeChange {
     /// When writes are acknowledged.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Durability>)]
     pub durability: Option<Option<Durability>>,
     /// What it is mounted at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,11 +170,16 @@ pub struct VolumeChange {
     pub listed: Option<bool>,
     /// How far back its past may be frozen, in milliseconds.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     pub history_ms: Option<Option<i64>>,
+    /// What it may hold.
+    #[serde(default, skip_serializing_if = "LimitsChange::is_empty")]
+    pub limits: LimitsChange,
 }
 
 /// Whether something goes although it holds something.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Force {
     #[serde(default)]
     pub(super) force: bool,
@@ -188,6 +215,7 @@ pub(super) async fn alter(
         mount: change.mount,
         listed: change.listed,
         history_ms: change.history_ms,
+        limits: change.limits.into(),
     };
     Ok(Json(state.broker()?.volumes.alter(&name, change).await?.into()))
 }
@@ -206,6 +234,13 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(super) async fn purge_history(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+) -> Result<Json<Moment>, Problem> {
+    Ok(Json(state.broker()?.volumes.purge_history(&name).await?.into()))
+}
+
 impl NewVolume {
     pub(super) fn listed_unless_said(self, listed: bool) -> volumes::NewVolume {
         volumes::NewVolume {
@@ -214,7 +249,14 @@ impl NewVolume {
             durability: self.durability.map(Asked::from),
             listed: self.listed.unwrap_or(listed),
             history_ms: self.history_ms,
+            limits: self.limits.into(),
         }
+    }
+}
+
+impl From<millpond_storage::Moment> for Moment {
+    fn from(moment: millpond_storage::Moment) -> Self {
+        Self { lsn: moment.lsn.0, time: moment.time }
     }
 }
 
@@ -230,6 +272,8 @@ impl From<VolumeInfo> for Volume {
             listed: info.listed,
             history_ms: info.history_ms,
             own_history: info.own_history_ms.is_some(),
+            oldest: info.oldest.map(Moment::from),
+            limits: info.limits.into(),
             timeline: info.timeline.0,
             lsn: info.lsn.0,
             leader_epoch: info.leader_epoch,
@@ -244,61 +288,6 @@ impl From<VolumeInfo> for Volume {
                 time: origin.time,
             }),
             damage: info.damage,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use reqwest::{Client, Method, StatusCode};
-
-    use super::super::tests::Server;
-
-    async fn ask(server: &Server, method: Method, path: &str, body: &str) -> (u16, serde_json::Value) {
-        let mut request = Client::new().request(method, server.url(path));
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json").body(body.to_owned());
-        }
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
-    }
-
-    #[tokio::test]
-    async fn a_volume_lives_from_its_creation_to_its_deletion() {
-        let server = Server::with_broker().await;
-        let body = r#"{"name": "trading", "durability": "page-cache"}"#;
-        let (status, created) = ask(&server, Method::POST, "/v1/volumes", body).await;
-        assert_eq!((status, created["mount"].as_str()), (201, Some("/trading")), "{created}");
-        let (_, list) = ask(&server, Method::GET, "/v1/volumes", "").await;
-        assert_eq!(list["volumes"].as_array().unwrap().len(), 2);
-
-        let (_, altered) = ask(&server, Method::PATCH, "/v1/volumes/trading", r#"{"history_ms": 1000}"#).await;
-        assert_eq!((&altered["history_ms"], &altered["durability"]), (&1000.into(), &"page-cache".into()));
-        let nulls = r#"{"history_ms": null, "durability": null}"#;
-        let (_, altered) = ask(&server, Method::PATCH, "/v1/volumes/trading", nulls).await;
-        assert_eq!((&altered["history_ms"], &altered["durability"]), (&3_600_000.into(), &"fsync".into()));
-
-        assert_eq!(ask(&server, Method::DELETE, "/v1/volumes/trading", "").await.0, 204);
-        let (status, problem) = ask(&server, Method::DELETE, "/v1/volumes/trading", "").await;
-        assert_eq!((status, problem["type"].as_str()), (404, Some("urn:millpond:unknown-volume")));
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_is_told_by_kind() {
-        let server = Server::with_broker().await;
-        assert_eq!(ask(&server, Method::POST, "/v1/volumes", r#"{"name": "a"}"#).await.0, 201);
-        for (body, status, kind) in [
-            (r#"{"name": "a"}"#, StatusCode::CONFLICT, "name-taken"),
-            (r#"{"name": "a.b"}"#, StatusCode::BAD_REQUEST, "invalid-name"),
-            (r#"{"name": "b", "mount": "/a/b"}"#, StatusCode::CONFLICT, "in-the-way"),
-            (r#"{"name": "b", "durability": "never"}"#, StatusCode::BAD_REQUEST, "bad-request"),
-        ] {
-            let (answered, problem) = ask(&server, Method::POST, "/v1/volumes", body).await;
-            assert_eq!(
-                (answered, problem["type"].as_str().unwrap()),
-                (status.as_u16(), &*format!("urn:millpond:{kind}"))
-            );
         }
     }
 }

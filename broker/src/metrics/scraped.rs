@@ -24,6 +24,10 @@ pub enum Value {
     Counter(f64),
     /// It goes up and down.
     Gauge(f64),
+    /// Several that go up and down, each with the value of the label that tells them apart.
+    Gauges(&'static str, Vec<(String, f64)>),
+    /// Several that only grow.
+    Counters(&'static str, Vec<(String, f64)>),
     /// Many: their sum, and how many fell into the buckets with these upper bounds (`f64::MAX` for none).
     Histogram(f64, Vec<(f64, u64)>),
 }
@@ -39,6 +43,16 @@ impl Sample {
         Self { name, help, value: Value::Gauge(as_f64(value)) }
     }
 
+    /// Figures that go up and down, by a label.
+    pub fn gauges(name: &'static str, help: &'static str, label: &'static str, values: Vec<(String, u64)>) -> Self {
+        Self { name, help, value: Value::Gauges(label, labelled(values)) }
+    }
+
+    /// Figures that only grow, by a label.
+    pub fn counters(name: &'static str, help: &'static str, label: &'static str, values: Vec<(String, u64)>) -> Self {
+        Self { name, help, value: Value::Counters(label, labelled(values)) }
+    }
+
     /// Many figures: their sum, and how many fell into each bucket.
     pub fn histogram(name: &'static str, help: &'static str, sum: f64, buckets: Vec<(f64, u64)>) -> Self {
         Self { name, help, value: Value::Histogram(sum, buckets) }
@@ -46,20 +60,30 @@ impl Sample {
 
     fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let kind = match self.value {
-            Value::Counter(_) => MetricType::Counter,
-            Value::Gauge(_) => MetricType::Gauge,
+            Value::Counter(_) | Value::Counters(..) => MetricType::Counter,
+            Value::Gauge(_) | Value::Gauges(..) => MetricType::Gauge,
             Value::Histogram(..) => MetricType::Histogram,
         };
         let mut metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
         match &self.value {
             Value::Counter(value) => metric.encode_counter::<NoLabelSet, _, f64>(value, None),
             Value::Gauge(value) => metric.encode_gauge(value),
+            Value::Gauges(label, values) => values
+                .iter()
+                .try_for_each(|(is, value)| metric.encode_family(&[(*label, is.as_str())])?.encode_gauge(value)),
+            Value::Counters(label, values) => values.iter().try_for_each(|(is, value)| {
+                metric.encode_family(&[(*label, is.as_str())])?.encode_counter::<NoLabelSet, _, f64>(value, None)
+            }),
             Value::Histogram(sum, buckets) => {
                 let count = buckets.iter().map(|(_, count)| count).sum();
                 metric.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
             }
         }
     }
+}
+
+fn labelled(values: Vec<(String, u64)>) -> Vec<(String, f64)> {
+    values.into_iter().map(|(label, value)| (label, as_f64(value))).collect()
 }
 
 /// Prometheus knows only floating point; above 2⁵³ the last digits are lost, which no graph shows.

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Shared;
-use super::lane::{Lane, Queued};
+use super::lane::{Lane, Queued, Reading};
 use super::read::{Announced, Broken, Frames};
 use super::write::{Answers, Finished};
 use crate::api::{self, Connection, Dispatched, Refused};
@@ -90,6 +90,10 @@ async fn read(connection: &Arc<Connection>, lane: &Lane<'_>, mut frames: Frames<
         };
         if let Err(end) = request(connection, lane, &mut frames, announced).await {
             return end;
+        }
+        if let Some(until) = connection.held.muted_until(Instant::now()) {
+            lane.reading(Reading::Room);
+            tokio::time::sleep_until(until.into()).await;
         }
         // Many small frames may be in the buffer: let others have this thread now and then.
         tokio::task::consume_budget().await;

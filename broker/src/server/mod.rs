@@ -45,6 +45,7 @@ pub use listeners::{Added, ListenerError, Listeners};
 use crate::api::{Connection, Table};
 use crate::broker::{Advertised, Broker, Listener};
 use crate::metrics::ApiMetrics;
+use crate::quotas::Held;
 use crate::seldom::Seldom;
 use budget::Budget;
 use gate::{Admission, Gate};
@@ -90,6 +91,12 @@ impl Server {
             unsent_bytes: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new(), killing: CancellationToken::new() }
+    }
+
+    /// One of all APIs, for tests of what lies above.
+    #[cfg(test)]
+    pub(crate) fn of_all_apis(broker: Arc<Broker>) -> Self {
+        Self::new(broker, &crate::api::SERVED)
     }
 
     /// Listens, within a tokio runtime. Gives the address, with the port that was found if any would do.
@@ -154,7 +161,9 @@ impl Door {
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let connections = &self.shared.broker.metrics.connections;
         connections.accepted.inc();
-        match self.shared.gate.enter(peer.ip(), &self.shared.broker.limits) {
+        let broker = &self.shared.broker;
+        let of_volume = broker.topics.connections_max(self.listener.scope);
+        match self.shared.gate.enter(peer.ip(), &broker.limits, of_volume) {
             Ok(admission) => match self.connection(&stream, peer) {
                 Ok(connection) => self.spawn(stream, connection, admission),
                 Err(why) => debug!(%peer, "connection lost at once: {why}"),
@@ -180,6 +189,7 @@ impl Door {
             metrics: Arc::clone(&self.shared.metrics),
             peer,
             software: ArcSwapOption::empty(),
+            held: Held::default(),
         }))
     }
 

@@ -6,6 +6,7 @@ use millpond_storage::state::{Position, Topic, Txn};
 
 use super::config_keys::{InvalidConfig, Overrides};
 use super::create::at_most;
+use super::limits;
 use super::pending::{Changing, decided, flat, pending, refused};
 use super::{Resolved, TopicError, Topics};
 
@@ -45,10 +46,11 @@ impl Topics {
         if let Err(error) = changeable(found) {
             return refused(error);
         }
-        let number = found.topic.number;
+        let (number, limits) = (found.topic.number, found.place.quota.limits.clone());
         decided(&found.timeline, move |txn| {
             let topic = current(txn, number)?;
             let partitions = grown(&topic, count)?;
+            limits::check(&limits, (0, partitions - topic.partitions), || txn.all::<Topic>())?;
             txn.put(Topic { partitions, ..topic });
             Ok(())
         })
@@ -57,7 +59,9 @@ impl Topics {
     /// Whether a topic could have `count` partitions now.
     pub fn check_partitions(&self, found: &Resolved, count: i32) -> Result<(), TopicError> {
         changeable(found)?;
-        grown(&found.topic, count).map(|_| ())
+        let more = grown(&found.topic, count)?.saturating_sub(found.topic.partitions);
+        let there = || found.timeline.state(|state| state.topics().map(|topic| Topic::clone(topic)).collect());
+        limits::check(&found.place.quota.limits, (0, more), there)
     }
 
     /// Whether what is set on a topic could be changed now.

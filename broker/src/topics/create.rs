@@ -8,12 +8,14 @@ use millpond_storage::{Error, TopicNumber};
 
 use super::config_keys::Overrides;
 use super::ids::Spelling;
+use super::limits;
 use super::names::InvalidName;
 use super::pending::{Changing, flat, pending};
 use super::place::Place;
 use super::streams;
 use super::{Resolved, TopicError, Topics};
 use crate::config::TopicsConfig;
+use crate::documents::VolumeLimits;
 use crate::scope::Scope;
 
 /// A topic to create.
@@ -57,6 +59,10 @@ impl Topics {
         Box::pin(async move {
             match created.await {
                 Err(TopicError::AlreadyExists(_)) => topics.resolve(scope, &name),
+                Err(TopicError::LimitReached(why)) => {
+                    tracing::debug!(name, why, "a topic that was asked for does not come into being");
+                    Err(TopicError::Unknown)
+                }
                 // It has a name that could be one: there is no such stream, and topics alone come into being.
                 Err(TopicError::InvalidName(_) | TopicError::ReadOnly(_)) => Err(TopicError::Unknown),
                 outcome => outcome,
@@ -66,7 +72,10 @@ impl Topics {
 
     /// Whether a topic could be created now, and how many partitions it would have.
     pub fn check_new(&self, scope: Scope, new: NewTopic) -> Result<u32, TopicError> {
-        self.plan(scope, new).map(|plan| plan.topic.partitions)
+        let Plan { place, topic, .. } = self.plan(scope, new)?;
+        let there = || place.timeline().state(|state| state.topics().map(|topic| Topic::clone(topic)).collect());
+        limits::check(&place.quota.limits, (1, topic.partitions), there)?;
+        Ok(topic.partitions)
     }
 
     fn plan(&self, scope: Scope, new: NewTopic) -> Result<Plan, TopicError> {
@@ -112,7 +121,7 @@ impl Topics {
             if is_plain && topics.is_taken_by_volume(&topic.name.topic) {
                 return Err(taken(&topic.name.topic, "a volume").into());
             }
-            decide(txn, topic, number)
+            decide(txn, topic, number, &place.quota.limits)
         };
         self.0.numbers.take(move |number| match number {
             Ok(number) => timeline.transact(move |txn| decide(txn, number), move |outcome| done(flat(outcome))),
@@ -130,8 +139,8 @@ fn taken(name: &str, by: &str) -> InvalidName {
     InvalidName(format!("what '{name}' begins with is, or was, the name of {by}"))
 }
 
-/// In the writer: the stream must be there, and nothing of this name.
-fn decide(txn: &mut Txn<'_>, topic: Topic, number: u64) -> Result<TopicNumber, TopicError> {
+/// In the writer: the stream must be there, nothing of this name, and room for it.
+fn decide(txn: &mut Txn<'_>, topic: Topic, number: u64, limits: &VolumeLimits) -> Result<TopicNumber, TopicError> {
     let TopicName { stream, topic: name } = &topic.name;
     // It may have been deleted since the look at it.
     if **stream != *DEFAULT_STREAM && !streams::is_there(txn, stream) {
@@ -144,6 +153,7 @@ fn decide(txn: &mut Txn<'_>, topic: Topic, number: u64) -> Result<TopicNumber, T
     if txn.get::<Topic>(&topic.name).is_some() {
         return Err(TopicError::AlreadyExists(topic.name.short().to_string()));
     }
+    limits::check(limits, (1, topic.partitions), || txn.all::<Topic>())?;
     let number =
         u32::try_from(number).map(TopicNumber).map_err(|_| Error::Invalid("no topic numbers are left".into()))?;
     txn.put(Topic { number, ..topic });

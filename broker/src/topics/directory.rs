@@ -18,8 +18,8 @@ use super::TopicError;
 use super::frozen::{Recent, Snapshot};
 use super::ids::{Form, Spelling};
 use super::names::{Dotted, Name, Path};
-use super::place::{HomeName, Log, Place};
-use crate::documents::{self, Ancestor, Collection, FormerVolume, VolumeSettings};
+use super::place::{HomeName, Log, Place, Quota};
+use crate::documents::{self, Ancestor, Collection, FormerVolume, VolumeLimits, VolumeSettings};
 use crate::scope::Scope;
 
 /// All volumes and snapshots that there are.
@@ -82,6 +82,11 @@ impl Directory {
     /// A volume or a snapshot.
     pub(super) fn place(&self, home: Scope) -> Option<&Arc<Place>> {
         self.homes.get(&home)
+    }
+
+    /// All volumes.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = &Arc<Place>> {
+        self.volumes.values().map(|known| &known.place)
     }
 
     /// Where topics are that are shown to who names none.
@@ -222,6 +227,7 @@ struct Said {
     pins: HashMap<VolumeId, Vec<Pin>>,
     timelines: HashMap<TimelineId, TimelineInfo>,
     ancestors: HashMap<VolumeId, Vec<Ancestor>>,
+    limits: HashMap<VolumeId, VolumeLimits>,
     former: Vec<(Arc<str>, FormerVolume)>,
 }
 
@@ -232,13 +238,18 @@ impl Said {
             pins.entry(pin.volume).or_default().push(pin.clone());
         }
         let former = state.documents_in(Collection::FormerVolumes as u8);
-        let ancestors = state.volumes().filter_map(|volume| {
+        let (mut ancestors, mut limits) = (HashMap::new(), HashMap::new());
+        for volume in state.volumes() {
             let settings = documents::find(state, Collection::VolumeSettings, &volume.id.0.to_string());
-            let VolumeSettings { ancestors, .. } = settings?;
-            (!ancestors.is_empty()).then_some((volume.id, ancestors))
-        });
+            let settings: VolumeSettings = settings.unwrap_or_default();
+            if !settings.ancestors.is_empty() {
+                ancestors.insert(volume.id, settings.ancestors);
+            }
+            limits.insert(volume.id, settings.limits);
+        }
         Self {
-            ancestors: ancestors.collect(),
+            ancestors,
+            limits,
             volumes: state.volumes().map(|volume| (volume.id, volume.clone())).collect(),
             pins,
             timelines: state.timelines().map(|info| (info.id, info.clone())).collect(),
@@ -317,13 +328,19 @@ impl Making<'_> {
             return Some(place);
         };
         let names = self.said.names(volume, volume.timeline);
+        let limits = self.said.limits.get(&volume.id).cloned().unwrap_or_default();
         let is_same = |place: &&Arc<Place>| {
-            place.timeline().id() == timeline.id() && place.names == names && place.is_listed == volume.listed
+            place.timeline().id() == timeline.id()
+                && place.names == names
+                && place.is_listed == volume.listed
+                && place.quota.limits == limits
         };
         let place = if let Some(same) = before.filter(is_same) {
             Arc::clone(same)
         } else {
-            let mut place = Place::new(home, volume.id, names, volume.listed, Log::Live(timeline));
+            let room = before.map(|before| Arc::clone(&before.quota.room)).unwrap_or_default();
+            let (log, quota) = (Log::Live(timeline), Quota { limits, room });
+            let mut place = Place::new(home, volume.id, names, volume.listed, log, quota);
             place.is_restored = self.said.is_restored(volume);
             Arc::new(place)
         };
@@ -339,7 +356,7 @@ impl Making<'_> {
             Arc::clone(same)
         } else {
             let log = Log::Frozen(Snapshot::new(pin.clone(), self.engine.timeline(pin.timeline)?));
-            Arc::new(Place::new(home, volume.id, names, false, log))
+            Arc::new(Place::new(home, volume.id, names, false, log, Quota::default()))
         };
         self.homes.insert(home, Arc::clone(&place));
         Some(place)

@@ -38,6 +38,12 @@ pub enum TopicError {
     /// More than one request may do.
     #[error("{0}")]
     TooMuch(String),
+    /// The volume has as many topics or partitions as it may have.
+    #[error("{0}")]
+    LimitReached(String),
+    /// The volume holds as many bytes as it may hold.
+    #[error("{0}")]
+    Full(String),
     /// The topic is the broker's own.
     #[error("Topic '{0}' is internal and is not changed by clients.")]
     Internal(String),

@@ -7,7 +7,7 @@
 //!
 //! - [`names`], [`ids`]: how topics are named on the wire. The directory knows what the names mean, scope by scope.
 //! - [`Frozen`]: what a snapshot shows. Its topics are found and read like others, and never change.
-//! - [`config_keys`], [`settings`], [`describe`]: what can be set on them, and what it means.
+//! - [`config_keys`], [`settings`], [`describe`]: what can be set on them, and what it means. [`Holding`]: what a volume may hold.
 
 mod change;
 pub mod config_keys;
@@ -20,6 +20,7 @@ pub(crate) mod fixture;
 mod frozen;
 pub mod ids;
 mod known;
+mod limits;
 mod lost;
 pub mod names;
 mod pending;
@@ -45,6 +46,7 @@ pub use create::NewTopic;
 pub use error::TopicError;
 pub use frozen::Frozen;
 pub use known::policy;
+pub use limits::Holding;
 pub use pending::Changing;
 pub use reserved::Reservation;
 pub use resolved::Resolved;
@@ -144,6 +146,26 @@ impl Topics {
         }
         listed.sort_by_cached_key(Resolved::name);
         listed
+    }
+
+    /// All topics of a volume or a snapshot, listed or not, by the names that they have where every volume is shown. What a
+    /// snapshot shows is waited for.
+    pub async fn list_in(&self, home: Scope) -> Result<Vec<Resolved>, TopicError> {
+        let place = self.directory().place(home).cloned().ok_or(TopicError::Unknown)?;
+        let _loaded = match &place.log {
+            Log::Frozen(snapshot) => Some(snapshot.wait(&self.0.recent).await?),
+            Log::Live(_) => None,
+        };
+        let open = place.open(&self.0.recent)?;
+        let topics = open.topics().into_iter().filter(|topic| !topic.internal);
+        let mut listed: Vec<Resolved> = topics
+            .map(|topic| {
+                let spelling = open.place.spelled_everywhere(&topic);
+                self.resolved(open.clone(), topic, spelling)
+            })
+            .collect();
+        listed.sort_by_cached_key(Resolved::name);
+        Ok(listed)
     }
 
     /// A topic of a volume or snapshot as [`Topics::list`] has it; none if it is not listed.

@@ -12,6 +12,8 @@ use super::frozen::{Frozen, Recent, Snapshot};
 use super::ids::{Form, Spelling};
 use super::names::{NAME_BYTES_MAX, SNAPSHOT_MARK, SNAPSHOTS};
 use super::streams::{self, Stream};
+use crate::documents::VolumeLimits;
+use crate::quotas::Room;
 use crate::scope::Scope;
 
 /// The name of the topic of committed positions, which every volume has.
@@ -37,8 +39,17 @@ pub(super) struct Place {
     /// Whether its volume was restored: another history of it was left behind.
     pub(super) is_restored: bool,
     pub(super) log: Log,
+    pub(super) quota: Quota,
     /// Not a fact: it is there without having been created.
     positions: Arc<Topic>,
+}
+
+/// What a volume may hold; of a snapshot, which takes nothing, there is none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quota {
+    pub(super) limits: VolumeLimits,
+    /// It stays the volume's, whatever becomes of the limits.
+    pub(super) room: Arc<Room>,
 }
 
 /// Where the facts are.
@@ -50,7 +61,14 @@ pub(super) enum Log {
 }
 
 impl Place {
-    pub(super) fn new(home: Scope, volume: VolumeId, names: Vec<HomeName>, is_listed: bool, log: Log) -> Self {
+    pub(super) fn new(
+        home: Scope,
+        volume: VolumeId,
+        names: Vec<HomeName>,
+        is_listed: bool,
+        log: Log,
+        quota: Quota,
+    ) -> Self {
         let positions = Topic {
             name: TopicName::new(DEFAULT_STREAM, POSITIONS_TOPIC),
             number: TopicNumber::POSITIONS,
@@ -59,7 +77,7 @@ impl Place {
             internal: true,
             settings: BTreeMap::new(),
         };
-        Self { home, volume, names, is_listed, is_restored: false, log, positions: Arc::new(positions) }
+        Self { home, volume, names, is_listed, is_restored: false, log, quota, positions: Arc::new(positions) }
     }
 
     /// Whether it is volume `default`, whose names are plain.
@@ -75,7 +93,7 @@ impl Place {
         }
     }
 
-    fn own(&self) -> &HomeName {
+    pub(super) fn own(&self) -> &HomeName {
         &self.names[0]
     }
 
@@ -128,6 +146,17 @@ impl Place {
             volume.len() + stream.len() + name.len() + 2 <= NAME_BYTES_MAX
         };
         Spelling::own(if is_dotted { Form::Dotted } else { Form::Path })
+    }
+}
+
+impl Place {
+    /// How a topic is spelled where every volume is shown, also one of a snapshot.
+    pub(super) fn spelled_everywhere(&self, topic: &Topic) -> Spelling {
+        if self.snapshot().is_none() {
+            return self.dotted_or_path(topic);
+        }
+        let alias = self.name_of(topic, Spelling::own(Form::Alias));
+        Spelling::own(if alias.len() <= NAME_BYTES_MAX { Form::Alias } else { Form::SnapshotPath })
     }
 }
 

@@ -1,8 +1,9 @@
-//! Changing volumes: durability, mount, whether they are listed, how far back their past is kept.
+//! Changing volumes: durability, mount, whether they are listed, how far back their past is kept, what they may hold.
 
 use millpond_storage::DEFAULT_VOLUME;
 use millpond_storage::state::{Durability, Txn, Volume};
 
+use super::limits::LimitsChange;
 use super::mount::{check_free, check_mount};
 use super::{Result, VolumeError, VolumeInfo, Volumes, current};
 use crate::documents::{self, Collection, VolumeSettings};
@@ -18,6 +19,8 @@ pub struct VolumeChange {
     pub listed: Option<bool>,
     /// How far back its past may be frozen, in milliseconds; `Some(None)`: as the broker is set.
     pub history_ms: Option<Option<i64>>,
+    /// What it may hold.
+    pub limits: LimitsChange,
 }
 
 impl Volumes {
@@ -45,12 +48,15 @@ fn apply(txn: &mut Txn<'_>, name: &str, change: VolumeChange) -> Result<()> {
     }
     volume.durability = change.durability.unwrap_or(volume.durability);
     volume.listed = change.listed.unwrap_or(volume.listed);
-    if let Some(history_ms) = change.history_ms {
+    if change.history_ms.is_some() || change.limits != LimitsChange::default() {
         let key = volume.id.0.to_string();
         let known: Option<VolumeSettings> = documents::get(txn, Collection::VolumeSettings, &key)?;
-        let settings = VolumeSettings { history_ms, ..known.unwrap_or_default() };
-        txn.put(Collection::VolumeSettings.document(&key, &settings));
+        let known = known.unwrap_or_default();
+        let history_ms = change.history_ms.unwrap_or(known.history_ms);
+        let limits = change.limits.apply(known.limits)?;
+        txn.put(Collection::VolumeSettings.document(&key, &VolumeSettings { history_ms, limits, ..known }));
     }
+    // Also where it says what it said: whoever keeps what is said of volumes looks again.
     txn.put(volume);
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Clones, which are volumes on a timeline that branches off a view, and restores, after which a volume's name points at such a one.
 
 use millpond_storage::state::{Numbers, Pin, PinId, PinKind, TimelineInfo, Txn, Volume};
-use millpond_storage::{Engine, Error, Lsn, NewTimeline, Stand, TimelineId};
+use millpond_storage::{Engine, Error, NewTimeline, Stand, TimelineId};
 
 use super::create::NewVolume;
 use super::moment::label_of;
 use super::snapshots::{expiry, is_taken};
-use super::view::ViewName;
+use super::view::{Found, ViewName};
 use super::{Result, SnapshotInfo, VolumeError, VolumeInfo, Volumes, current, submitted};
 use crate::documents::{self, Ancestor, Collection, FormerVolume, VolumeSettings};
 use crate::groups::note_restore;
@@ -23,10 +23,9 @@ impl Volumes {
         loop {
             tries += 1;
             let source = self.source(from).await?;
-            let settings =
-                VolumeSettings { ancestors: source.ancestors, history_ms: new.history_ms, ..VolumeSettings::default() };
-            let timeline = NewTimeline { from: Some((source.timeline, source.lsn)), volume: None };
-            let pin = source.pin;
+            let settings = VolumeSettings { ancestors: source.ancestors, ..new.settings() };
+            let Found { timeline, lsn, pin, .. } = source.found;
+            let timeline = NewTimeline { from: Some((timeline.id(), lsn)), volume: None };
             let agree = move |txn: &Txn<'_>| match pin {
                 Some(id) if txn.get::<Pin>(&id).is_none() => {
                     Err(VolumeError::InTheWay("The snapshot was deleted meanwhile.".to_owned()))
@@ -34,7 +33,7 @@ impl Volumes {
                 _ => Ok(()),
             };
             match self.create_from(new.clone(), timeline, settings, agree).await {
-                Err(VolumeError::Forgotten(_)) if from.snapshot.is_none() && tries < TRIES => {}
+                Err(VolumeError::Forgotten(_)) if from.is_now() && tries < TRIES => {}
                 outcome => return outcome,
             }
         }
@@ -42,21 +41,15 @@ impl Volumes {
 
     /// Where a view stands, and what a clone of it descends from.
     async fn source(&self, from: &ViewName) -> Result<Source> {
-        let (timeline, lsn, time, pin) = if let Some(name) = &from.snapshot {
-            let pin = self.snapshot(&from.volume, name)?.pin;
-            (pin.timeline, pin.lsn, pin.time, Some(pin.id))
-        } else {
-            let timeline = self.settled(&from.volume).await?;
-            (timeline.id(), timeline.visible_lsn(), self.engine.now(), None)
-        };
-        let parent =
-            Ancestor { snapshot: from.snapshot.clone(), lsn: lsn.0, time, ..ancestor_of(&self.engine, &from.volume) };
+        let found = self.find_view(from).await?;
+        let (snapshot, lsn, time) = (from.snapshot.clone(), found.lsn.0, found.time);
+        let parent = Ancestor { snapshot, lsn, time, ..ancestor_of(&self.engine, &from.volume) };
         let older = self.engine.system().state(|state| {
             documents::find::<VolumeSettings>(state, Collection::VolumeSettings, &parent.id.to_string())
         });
         let mut ancestors = vec![parent];
         ancestors.extend(older.unwrap_or_default().ancestors);
-        Ok(Source { timeline, lsn, pin, ancestors })
+        Ok(Source { found, ancestors })
     }
 
     /// Takes a volume back to one of its snapshots. What it was until then becomes a safety snapshot, which is given. Members of
@@ -95,10 +88,7 @@ impl Volumes {
 
 /// A view to clone.
 struct Source {
-    timeline: TimelineId,
-    lsn: Lsn,
-    /// The snapshot, if it is one.
-    pin: Option<PinId>,
+    found: Found,
     /// The volume of the view, and those that it descends from.
     ancestors: Vec<Ancestor>,
 }

@@ -6,8 +6,8 @@ use millpond_storage::state::{DEFAULT_STREAM, Durability, Pin, State, TimelineIn
 use millpond_storage::{DEFAULT_VOLUME, NewTimeline};
 
 use super::mount::{check_free, check_mount};
-use super::{Result, VolumeError, VolumeInfo, Volumes, check_name, submitted};
-use crate::documents::{self, Collection, FormerVolume, VolumeSettings};
+use super::{Result, VolumeError, VolumeInfo, Volumes, check_name, limits, submitted};
+use crate::documents::{self, Collection, FormerVolume, VolumeLimits, VolumeSettings};
 
 /// The name of the log that no client can name.
 const SYSTEM: &str = "system";
@@ -25,12 +25,21 @@ pub struct NewVolume {
     pub listed: bool,
     /// How far back its past may be frozen, in milliseconds; none: as the broker is set.
     pub history_ms: Option<i64>,
+    /// What it may hold.
+    pub limits: VolumeLimits,
+}
+
+impl NewVolume {
+    /// What is said of it beside its fact.
+    pub(super) fn settings(&self) -> VolumeSettings {
+        VolumeSettings { history_ms: self.history_ms, limits: self.limits.clone(), ..VolumeSettings::default() }
+    }
 }
 
 impl Volumes {
     /// Creates an empty volume.
     pub async fn create(&self, new: NewVolume) -> Result<VolumeInfo> {
-        let settings = VolumeSettings { history_ms: new.history_ms, ..VolumeSettings::default() };
+        let settings = new.settings();
         self.create_from(new, NewTimeline::default(), settings, |_| Ok(())).await
     }
 
@@ -96,6 +105,7 @@ fn plain_below(state: &State, label: &str) -> Option<String> {
 
 fn check_new(new: &NewVolume) -> Result<Arc<str>> {
     check_name(&new.name, "volume")?;
+    limits::check(&new.limits)?;
     if matches!(new.name.as_str(), DEFAULT_VOLUME | SYSTEM) {
         return Err(VolumeError::Taken(format!("The name {} is the broker's own: choose another.", new.name)));
     }

@@ -1,10 +1,10 @@
 //! What there is to say of a volume.
 
 use millpond_storage::state::{Durability, PinKind, State, Volume, VolumeId};
-use millpond_storage::{DEFAULT_VOLUME, Lsn, Timeline, TimelineId, TopicPartition};
+use millpond_storage::{DEFAULT_VOLUME, Lsn, Moment, Timeline, TimelineId, TopicPartition};
 
 use super::{Result, Volumes};
-use crate::documents::{self, Collection, VolumeSettings};
+use crate::documents::{self, Collection, VolumeLimits, VolumeSettings};
 
 /// A volume, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct VolumeInfo {
     pub own_history_ms: Option<i64>,
     /// How far back its past may be frozen, in milliseconds.
     pub history_ms: i64,
+    /// The oldest of its past that can be frozen; none while it is deleted or restored.
+    pub oldest: Option<Moment>,
+    /// What it may hold.
+    pub limits: VolumeLimits,
     /// Its current timeline.
     pub timeline: TimelineId,
     /// The newest LSN that can be seen.
@@ -102,12 +106,14 @@ impl Volumes {
             listed: volume.listed,
             own_history_ms: settings.history_ms,
             history_ms: settings.history_ms.unwrap_or_else(|| self.default_history_ms()),
+            oldest: timeline.oldest(),
+            limits: settings.limits,
             timeline: timeline.id(),
             lsn: timeline.visible_lsn(),
             leader_epoch: timeline.leader_epoch(),
             topics: held.topics,
             partitions: held.partitions,
-            bytes: held.bytes,
+            bytes: timeline.live_bytes(),
             snapshots,
             clone_of,
             damage: timeline.damage().map(str::to_owned),

@@ -1,4 +1,7 @@
-//! What differs between two views, topic by topic: records, offsets, settings, positions of groups; topics in one only.
+//! What differs between two views, topic by topic: records and bytes, offsets, settings, positions of groups; topics in one only.
+//!
+//! Records are the same where both views have them from one history, below the offset at which their histories part: so a clone and its origin that each wrote
+//! a record differ by both, though they end alike. Offsets stand for records, of which compaction may have left fewer.
 //!
 //! A topic is the same in both where it has the same number: one that was deleted and made again under its name is told as two.
 
@@ -6,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millpond_storage::state::{State, Topic};
-use millpond_storage::{Error, TopicNumber, TopicPartition, View};
+use millpond_storage::{Error, Partition, TopicNumber, TopicPartition, View};
 use tokio::task::spawn_blocking;
 
-use super::view::ViewName;
+use super::view::{Found, ViewName};
 use super::{Result, VolumeError, Volumes};
 use crate::completion;
 
@@ -31,7 +34,7 @@ pub struct TopicDiff {
     pub in_first: bool,
     /// Whether the second view has it.
     pub in_second: bool,
-    /// Partitions whose offsets differ, by number.
+    /// Partitions that differ, by number.
     pub partitions: Vec<PartitionDiff>,
     /// Settings that differ: the key, the value in the first view, the value in the second.
     pub settings: Vec<(String, Option<String>, Option<String>)>,
@@ -39,26 +42,34 @@ pub struct TopicDiff {
     pub positions: Vec<PositionDiff>,
 }
 
-/// Where a partition begins and ends in both views; none: the view does not have it.
+/// A partition in both views, where these differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionDiff {
     /// Its number.
     pub partition: u32,
-    /// In the first view: the first offset, and the one behind the last.
+    /// In the first view: the first offset, and the one behind the last; none: the view does not have it.
     pub first: Option<(i64, i64)>,
     /// The same in the second view.
     pub second: Option<(i64, i64)>,
+    /// What the second view shows and the first does not.
+    pub added: Amount,
+    /// What the first view shows and the second does not.
+    pub removed: Amount,
 }
 
-impl PartitionDiff {
-    /// Offsets that the second view has behind the end of the first, below zero where it ends before.
-    pub fn records(&self) -> i64 {
-        let end = |bounds: Option<(i64, i64)>| bounds.map_or(0, |(_, end)| end);
-        match (self.first, self.second) {
-            (Some((start, end)), None) => start - end,
-            (None, Some((start, end))) => end - start,
-            (first, second) => end(second) - end(first),
-        }
+/// How much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Offsets, which is about how many records.
+    pub records: u64,
+    /// Bytes of batches.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.bytes += other.bytes;
     }
 }
 
@@ -85,15 +96,7 @@ impl Volumes {
     }
 
     async fn side(&self, name: &ViewName) -> Result<Side> {
-        let (timeline, lsn) = if let Some(snapshot) = &name.snapshot {
-            let pin = self.snapshot(&name.volume, snapshot)?.pin;
-            let timeline = self.engine.timeline(pin.timeline).ok_or(VolumeError::Storage(Error::Closed))?;
-            (timeline, pin.lsn)
-        } else {
-            let timeline = self.settled(&name.volume).await?;
-            let lsn = timeline.visible_lsn();
-            (timeline, lsn)
-        };
+        let Found { timeline, lsn, .. } = self.find_view(name).await?;
         let view = timeline.at(lsn)?;
         let (done, state) = completion::pair();
         timeline.state_at(lsn, done);
@@ -113,11 +116,11 @@ impl Side {
         self.state.topics().map(|topic| ((topic.name.short(), topic.number), &**topic)).collect()
     }
 
-    fn bounds(&self, topic: Option<&&Topic>, index: u32) -> std::result::Result<Option<(i64, i64)>, Error> {
+    fn partition(&self, topic: Option<&&Topic>, index: u32) -> Told<Option<Shown<'_>>> {
         let Some(topic) = topic.filter(|topic| index < topic.partitions) else { return Ok(None) };
         let Some(partition) = self.view.partition(TopicPartition::new(topic.number, index)) else { return Ok(None) };
         let bounds = self.view.bounds(&partition)?;
-        Ok(Some((bounds.log_start, bounds.high_watermark)))
+        Ok(Some(Shown { view: &self.view, partition, start: bounds.log_start, end: bounds.high_watermark }))
     }
 
     /// The positions in all topics, by topic, group and partition.
@@ -131,7 +134,36 @@ impl Side {
     }
 }
 
-fn compare(first: &Side, second: &Side) -> std::result::Result<Diff, Error> {
+/// What was found out, or why not.
+type Told<T> = std::result::Result<T, Error>;
+
+/// A partition as a view shows it.
+struct Shown<'a> {
+    view: &'a View,
+    partition: Arc<Partition>,
+    start: i64,
+    end: i64,
+}
+
+impl Shown<'_> {
+    fn bounds(&self) -> (i64, i64) {
+        (self.start, self.end)
+    }
+
+    /// What it shows that another does not, which begins at `start`, where both have the same records below `common`.
+    fn beyond(&self, start: i64, common: i64) -> Told<Amount> {
+        let mut amount = Amount::default();
+        for (from, to) in [(self.start, start.min(common).min(self.end)), (self.start.max(common), self.end)] {
+            if from < to {
+                amount +=
+                    Amount { records: from.abs_diff(to), bytes: self.view.bytes_between(&self.partition, from, to)? };
+            }
+        }
+        Ok(amount)
+    }
+}
+
+fn compare(first: &Side, second: &Side) -> Told<Diff> {
     let (first_topics, second_topics) = (first.topics(), second.topics());
     let (first_positions, second_positions) = (first.positions(), second.positions());
     let mut diff = Diff::default();
@@ -156,21 +188,27 @@ fn compare(first: &Side, second: &Side) -> std::result::Result<Diff, Error> {
     Ok(diff)
 }
 
-fn partitions(
-    first: &Side,
-    second: &Side,
-    here: Option<&&Topic>,
-    there: Option<&&Topic>,
-) -> std::result::Result<Vec<PartitionDiff>, Error> {
+fn partitions(first: &Side, second: &Side, here: Option<&&Topic>, there: Option<&&Topic>) -> Told<Vec<PartitionDiff>> {
     let count = here.into_iter().chain(there).map(|topic| topic.partitions).max().unwrap_or(0);
     let mut differ = Vec::new();
     for partition in 0..count {
-        let (first, second) = (first.bounds(here, partition)?, second.bounds(there, partition)?);
-        if first != second {
-            differ.push(PartitionDiff { partition, first, second });
+        let (one, other) = (first.partition(here, partition)?, second.partition(there, partition)?);
+        let (removed, added) = amounts(one.as_ref(), other.as_ref())?;
+        let (first, second) = (one.map(|one| one.bounds()), other.map(|other| other.bounds()));
+        // Two histories may end at the same offset.
+        if first != second || added != Amount::default() || removed != Amount::default() {
+            differ.push(PartitionDiff { partition, first, second, added, removed });
         }
     }
     Ok(differ)
+}
+
+/// What only the first shows, and what only the second.
+fn amounts(first: Option<&Shown<'_>>, second: Option<&Shown<'_>>) -> Told<(Amount, Amount)> {
+    let all = |shown: Option<&Shown<'_>>| shown.map_or(Ok(Amount::default()), |shown| shown.beyond(i64::MIN, i64::MIN));
+    let (Some(one), Some(other)) = (first, second) else { return Ok((all(first)?, all(second)?)) };
+    let common = one.view.common_end(&one.partition, other.view, &other.partition)?;
+    Ok((one.beyond(other.start, common)?, other.beyond(one.start, common)?))
 }
 
 fn settings(here: Option<&&Topic>, there: Option<&&Topic>) -> Vec<(String, Option<String>, Option<String>)> {
@@ -197,4 +235,80 @@ fn positions(
             second,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NewSnapshot;
+    use super::super::moment::Moment;
+    use super::super::tests::{Pond, append, new, snapshot, trading};
+    use super::*;
+    use crate::scope::Scope;
+    use crate::topics::config_keys::{Change, change};
+
+    async fn diff(pond: &Pond, one: &str, other: &str) -> Result<Diff> {
+        pond.volumes.diff(&one.parse().unwrap(), &other.parse().unwrap()).await
+    }
+
+    async fn take(pond: &Pond, new: NewSnapshot) {
+        pond.volumes.create_snapshot("trading", new).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_diff_tells_records_settings_and_topics_in_one_view_only() {
+        let pond = Pond::new();
+        trading(&pond).await;
+        pond.topic("trading.default.same").await;
+        take(&pond, snapshot("open", Moment::Now)).await;
+        append(&pond, "trading.default.trades", 3).await;
+        pond.topic("trading.default.new").await;
+        let trades = pond.topics.resolve(Scope::Everything, "trading.default.trades").unwrap();
+        pond.topics.alter(&trades, |own| change(own, "retention.ms", Change::Set(Some("5")))).await.unwrap();
+
+        let found = diff(&pond, "trading@open", "trading").await.unwrap();
+        assert_eq!((found.same, found.topics.len()), (1, 2));
+        let [new, trades] = &found.topics[..] else { panic!("{found:?}") };
+        assert!(!new.in_first && new.in_second && new.topic == "new");
+        let of_trades = trades.partitions[0];
+        assert_eq!((of_trades.added.records, of_trades.removed), (3, Amount::default()));
+        assert_eq!(trades.settings, [("retention.ms".to_owned(), None, Some("5".to_owned()))]);
+        let back = diff(&pond, "trading", "trading@open").await.unwrap().topics[1].partitions[0];
+        assert_eq!((back.added, back.removed), (Amount::default(), of_trades.added));
+        assert_eq!(diff(&pond, "trading", "trading").await.unwrap().topics, []);
+    }
+
+    #[tokio::test]
+    async fn a_moment_of_the_past_is_a_side_as_good_as_another() {
+        let pond = Pond::new();
+        trading(&pond).await;
+        let lsn = pond.volumes.describe("trading").unwrap().lsn;
+        let bytes = pond.volumes.describe("trading").unwrap().bytes;
+        append(&pond, "trading.default.trades", 3).await;
+        let more = pond.volumes.describe("trading").unwrap().bytes - bytes;
+        for view in [format!("trading@lsn:{lsn}"), "trading@trades/0/5".to_owned()] {
+            let found = diff(&pond, &view, "trading").await.unwrap();
+            assert_eq!(found.topics[0].partitions[0].added, Amount { records: 3, bytes: more }, "{view}");
+        }
+        assert!(matches!(diff(&pond, "trading@lsn:99999", "trading").await, Err(VolumeError::Invalid(_))));
+        assert!(matches!(diff(&pond, "trading@nothing:1", "trading").await, Err(VolumeError::Invalid(_))));
+        assert!(matches!(diff(&pond, "trading@no", "trading").await, Err(VolumeError::UnknownSnapshot { .. })));
+        pond.volumes.purge_history("trading").await.unwrap();
+        let gone = diff(&pond, &format!("trading@lsn:{lsn}"), "trading").await;
+        assert!(matches!(gone, Err(VolumeError::Forgotten(_))), "{gone:?}");
+    }
+
+    #[tokio::test]
+    async fn histories_that_part_and_end_alike_differ_by_both() {
+        let pond = Pond::new();
+        trading(&pond).await;
+        append(&pond, "trading.default.trades", 2).await;
+        pond.volumes.clone_view(&"trading@trades/0/5".parse().unwrap(), new("v2")).await.unwrap();
+        append(&pond, "v2.default.trades", 2).await;
+        let found = diff(&pond, "trading", "v2").await.unwrap();
+        let trades = found.topics[0].partitions[0];
+        assert_eq!(trades.first, trades.second);
+        assert_eq!((trades.added.records, trades.removed.records), (2, 2));
+        assert!(trades.added.bytes > 0 && trades.removed.bytes > 0);
+        assert_eq!(pond.volumes.describe("v2").unwrap().clone_of.unwrap().snapshot, None);
+    }
 }

@@ -9,7 +9,9 @@ use crate::topics::config_keys::InvalidConfig;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum VolumeError {
     /// There is no such volume.
-    #[error("There is no volume {0:?}. `millpond volume list` shows those that there are.")]
+    #[error(
+        "There is no volume {0:?}. `millpond volume list` shows those that there are, `millpond volume create NAME` makes one."
+    )]
     UnknownVolume(String),
     /// The volume has no such stream.
     #[error("Volume {volume} has no stream {stream:?}. `millpond stream list {volume}` shows those that it has.")]

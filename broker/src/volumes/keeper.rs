@@ -1,10 +1,11 @@
-//! What happens to snapshots with time: those whose lifetime is over go, and schedules take others.
+//! What happens with time: snapshots whose lifetime is over go, schedules take others, and quotas are looked at.
 
 use std::time::Duration;
 
 use millpond_storage::state::Pin;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::limits::Watch;
 use super::{VolumeError, Volumes};
 
 /// How often it is looked. A look at a thousand snapshots takes microseconds.
@@ -14,12 +15,14 @@ impl Volumes {
     /// Keeps time, for as long as it is polled.
     pub async fn run(self) {
         let mut ticks = interval(EVERY);
+        let mut watch = Watch::default();
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let now = self.engine.now();
             self.expire(now).await;
             self.keep_schedules(now).await;
+            self.watch_quotas(&mut watch);
         }
     }
 

@@ -8,7 +8,7 @@
 //! - [`streams`]: their streams, and the policy that topics inherit.
 //! - [`snapshots`], [`moment`]: named views of now and of the past; [`keeper`]: what becomes of them with time.
 //! - [`schedules`], [`timetable`]: snapshots that are taken by themselves.
-//! - [`usage`]: the bytes that snapshots cost.
+//! - [`usage`]: the bytes that snapshots cost. [`limits`]: what volumes may hold. [`purge`]: a past that is given up.
 //! - [`clones`]: volumes that begin as a view, and restores.
 //! - [`diff`]: what two views have in common and what not.
 //!
@@ -22,9 +22,11 @@ mod describe;
 pub mod diff;
 mod error;
 mod keeper;
+mod limits;
 mod listeners;
 pub mod moment;
 mod mount;
+mod purge;
 pub mod schedules;
 mod snapshots;
 pub mod streams;
@@ -46,6 +48,7 @@ pub use clones::SAFETY_LIFETIME_MS;
 pub use create::NewVolume;
 pub use describe::{CloneOf, VolumeInfo, history_of};
 pub use error::VolumeError;
+pub use limits::LimitsChange;
 pub use snapshots::{NewSnapshot, SnapshotInfo};
 pub use view::ViewName;
 

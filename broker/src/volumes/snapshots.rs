@@ -83,7 +83,7 @@ impl Volumes {
     }
 
     /// The LSN of a moment.
-    async fn lsn_of(&self, timeline: &Timeline, at: &Moment) -> Result<Lsn> {
+    pub(super) async fn lsn_of(&self, timeline: &Timeline, at: &Moment) -> Result<Lsn> {
         let (done, found) = completion::pair();
         match at {
             Moment::Now => return Ok(timeline.visible_lsn()),

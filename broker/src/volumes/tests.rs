@@ -140,6 +140,7 @@ async fn a_volume_is_altered_as_a_whole_or_not_at_all() {
         mount: Some("/markets/trading".to_owned()),
         listed: Some(false),
         history_ms: Some(Some(60_000)),
+        ..VolumeChange::default()
     };
     let altered = pond.volumes.alter("trading", change).await.unwrap();
     assert_eq!((altered.durability, altered.own_durability), (Durability::PageCache, Some(Durability::PageCache)));
@@ -204,7 +205,7 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
 }
 
 /// Appends records to a partition of a topic, as its producer would.
-async fn append(pond: &Pond, topic: &str, count: usize) {
+pub(super) async fn append(pond: &Pond, topic: &str, count: usize) {
     use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, check};
     use millpond_storage::{Ack, Append, AppendPart};
     let rules = Rules {
@@ -233,16 +234,16 @@ async fn append(pond: &Pond, topic: &str, count: usize) {
     appended.await.unwrap().pop().unwrap().unwrap();
 }
 
-fn end(pond: &Pond, topic: &str) -> i64 {
+pub(super) fn end(pond: &Pond, topic: &str) -> i64 {
     pond.topics.resolve(Scope::Everything, topic).unwrap().partition(0).unwrap().high_watermark()
 }
 
-fn snapshot(name: &str, at: Moment) -> NewSnapshot {
+pub(super) fn snapshot(name: &str, at: Moment) -> NewSnapshot {
     NewSnapshot { name: name.to_owned(), at, lifetime_ms: None, protected: false }
 }
 
 /// A volume `trading` with five records in `trading.default.trades`.
-async fn trading(pond: &Pond) {
+pub(super) async fn trading(pond: &Pond) {
     pond.volume("trading").await;
     pond.topic("trading.default.trades").await;
     append(pond, "trading.default.trades", 5).await;
@@ -361,34 +362,6 @@ async fn a_restore_is_undone_by_another() {
     assert!(matches!(volumes.restore("trading", "no", None).await, Err(VolumeError::UnknownSnapshot { .. })));
     let names: Vec<_> = volumes.list().into_iter().map(|volume| volume.name).collect();
     assert_eq!(names, ["default", "trading"]);
-}
-
-#[tokio::test]
-async fn a_diff_tells_records_settings_and_topics_in_one_view_only() {
-    use crate::topics::config_keys::{Change, change};
-    let pond = Pond::new();
-    trading(&pond).await;
-    pond.topic("trading.default.same").await;
-    let volumes = &pond.volumes;
-    volumes.create_snapshot("trading", snapshot("open", Moment::Now)).await.unwrap();
-    append(&pond, "trading.default.trades", 3).await;
-    pond.topic("trading.default.new").await;
-    let trades = pond.topics.resolve(Scope::Everything, "trading.default.trades").unwrap();
-    pond.topics.alter(&trades, |own| change(own, "retention.ms", Change::Set(Some("5")))).await.unwrap();
-
-    let diff = |one: &str, other: &str| {
-        let (one, other): (ViewName, ViewName) = (one.parse().unwrap(), other.parse().unwrap());
-        let volumes = volumes.clone();
-        async move { volumes.diff(&one, &other).await.unwrap() }
-    };
-    let found = diff("trading@open", "trading").await;
-    assert_eq!((found.same, found.topics.len()), (1, 2));
-    let [new, trades] = &found.topics[..] else { panic!("{found:?}") };
-    assert!(!new.in_first && new.in_second && new.topic == "new");
-    assert_eq!(trades.partitions[0].records(), 3);
-    assert_eq!(trades.settings, [("retention.ms".to_owned(), None, Some("5".to_owned()))]);
-    assert_eq!(diff("trading", "trading@open").await.topics[1].partitions[0].records(), -3);
-    assert_eq!(diff("trading", "trading").await.topics, []);
 }
 
 #[tokio::test]

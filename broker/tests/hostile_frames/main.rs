@@ -21,6 +21,7 @@ use millpond::api::{Connection, dispatch};
 use millpond::broker::{Advertised, Broker, Listener, Scope};
 use millpond::config::Config;
 use millpond::limits::Limits;
+use millpond::quotas::Held;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -259,6 +260,7 @@ static CONNECTION: LazyLock<Arc<Connection>> = LazyLock::new(|| {
         metrics: by_place,
         peer: address,
         software: ArcSwapOption::empty(),
+        held: Held::default(),
     })
 });
 

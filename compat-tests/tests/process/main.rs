@@ -5,6 +5,7 @@ mod failed_sync;
 mod full_disk;
 mod known;
 mod mounts;
+mod quota;
 mod rot;
 mod start;
 mod state_index;

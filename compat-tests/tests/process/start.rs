@@ -102,7 +102,7 @@ fn help_and_version_are_printed() {
         (&["serve", "--help"], "--durability"),
         (&["topic", "create", "--help"], "--partitions"),
         (&["--version"], "millpond "),
-        (&["completions", "bash"], "complete"),
+        (&["completion", "bash"], "complete"),
     ] {
         let output = millpond(arguments);
         assert!(output.status.success() && text(&output.stdout).contains(words), "{arguments:?}: {output:?}");

@@ -105,3 +105,57 @@ fn a_schedule_takes_snapshots_by_itself_and_a_lifetime_ends_by_itself() {
     run(&server, &["schedule", "delete", "trading", "often"]);
     assert!(run(&server, &["schedule", "list", "trading"]).contains("no schedules yet"));
 }
+
+#[test]
+fn topics_of_a_clone_are_listed_changed_and_its_groups_deleted() {
+    let server = Server::start();
+    trading(&server);
+    run(&server, &["snapshot", "create", "trading", "close"]);
+    run(&server, &["clone", "create", "trading@close", "v2", "--max-topics", "5"]);
+    assert!(!run(&server, &["topic", "list"]).contains("v2."), "clones are not listed");
+    assert!(run(&server, &["topic", "list", "v2"]).contains("v2.default.trades"));
+    assert!(run(&server, &["topic", "list", "trading@close"]).contains("trading.-close.default.trades"));
+    let altered = ["topic", "alter", "v2.default.trades", "--partitions", "3", "--config", "retention.ms=5"];
+    assert!(run(&server, &altered).contains("  retention.ms = 5\n"));
+    let altered = json(&server, &["topic", "alter", "v2.default.trades", "--unset", "retention.ms"]);
+    let is_own = |key: &Value| key["own"] == true;
+    assert_eq!(altered["partitions"].as_array().unwrap().len(), 3);
+    assert!(!altered["config"].as_array().unwrap().iter().any(is_own));
+    assert!(fail(&server, &["topic", "alter", "v2.default.trades"]).contains("nothing is to be changed"));
+
+    let commit = millpond_compat_tests::requests::commit("app", "trading.default.trades", 0, 0, "");
+    assert_eq!(server.wire().call(5, &commit).topics[0].partitions[0].error_code, 0);
+    assert_eq!(run(&server, &["group", "delete", "app"]), "Deleted group app.\n");
+    let words = fail(&server, &["group", "delete", "app"]);
+    assert!(words.contains("There is no group \"app\". `millpond group list`"), "{words}");
+    let words = fail(&server, &["listener", "add", "127.0.0.1:0", "--volume", "no"]);
+    assert!(
+        words.contains("`millpond volume list` shows those that there are, `millpond volume create NAME`"),
+        "{words}"
+    );
+}
+
+#[test]
+fn views_of_the_past_are_compared_and_cloned_without_a_snapshot() {
+    let server = Server::start();
+    trading(&server);
+    let lsn = json(&server, &["volume", "describe", "trading"])["lsn"].to_string();
+    let batch = millpond_compat_tests::batch::Batch::of_value("a").encode();
+    let bytes = batch.len();
+    let produce = millpond_compat_tests::requests::produce(-1, [("trading.default.trades".to_owned(), 0, batch)]);
+    server.wire().call(millpond_compat_tests::requests::PRODUCE, &produce);
+    let before = format!("trading@lsn:{lsn}");
+    for view in [&before, "trading@trades/0/0"] {
+        let diff = json(&server, &["diff", view, "trading"]);
+        let trades = &diff["topics"][0];
+        assert_eq!((&trades["added"]["records"], &trades["added"]["bytes"]), (&1.into(), &bytes.into()), "{diff}");
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("clocks are set");
+    let now = millpond::cli::calendar::show_time(i64::try_from(now.as_millis()).unwrap());
+    assert!(run(&server, &["diff", &format!("trading@{now}"), "trading"]).starts_with("There is no difference"));
+    run(&server, &["clone", "create", &before, "v2"]);
+    assert!(run(&server, &["clone", "list"]).contains("v2     trading  "));
+    assert_eq!(json(&server, &["diff", "v2", "trading"])["topics"][0]["added"]["records"], 1);
+    let words = fail(&server, &["listener", "add", "127.0.0.1:0", "--volume", &before]);
+    assert!(words.contains("millpond snapshot create trading NAME --at lsn:"), "{words}");
+}

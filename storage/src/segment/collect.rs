@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::engine::{Engine, wait};
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, FileRef};
-use crate::state::{Change, Fact, Floor};
+use crate::state::{Floor, Txn};
 use crate::timeline::{Entry, Inner, LogFile, Partition, Timeline, lock};
 use crate::units::{Lsn, Moment, TimelineId};
 
@@ -210,15 +210,22 @@ fn cap_history(engine: &Engine, timeline: &Timeline) -> Result<()> {
     raise_to(engine, timeline, floors.get(fits).copied().unwrap_or(end))
 }
 
-fn raise_to(engine: &Engine, timeline: &Timeline, wanted: Moment) -> Result<()> {
+/// Raises the floor to `wanted`, if it is below: durable when this returns.
+pub(crate) fn raise_to(engine: &Engine, timeline: &Timeline, wanted: Moment) -> Result<()> {
     let inner = &timeline.0;
     let wanted = Moment { lsn: wanted.lsn.min(timeline.durable_lsn()), ..wanted };
     if wanted.lsn <= inner.history.floor() {
         return Ok(());
     }
     let floor = inner.history.plan(wanted);
-    let fact = Fact::Floor(Change::Put(Floor { timeline: timeline.id(), at: floor }));
-    wait(|done| engine.system().transact(move |txn| txn.put(fact), done))?;
+    let fact = Floor { timeline: timeline.id(), at: floor };
+    // Somebody else may have planned more meanwhile, and come first.
+    let raise = move |txn: &mut Txn<'_>| {
+        if txn.get::<Floor>(&fact.timeline).is_none_or(|known| known.at < fact.at) {
+            txn.put(fact);
+        }
+    };
+    wait(|done| engine.system().transact(raise, done))?;
     inner.history.settle(floor.lsn);
     Ok(())
 }

@@ -15,7 +15,7 @@ mod throttle;
 mod usage;
 mod verified;
 
-pub(crate) use collect::{collect, unsealed_live_bytes};
+pub(crate) use collect::{collect, raise_to, unsealed_live_bytes};
 pub(crate) use files::Files;
 pub(crate) use index::NO_TIME;
 pub(crate) use need::Shares;

@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 
 use super::log_file::{GroupMark, LogFile};
 use super::partition::{Inherited, Partition, lock};
-use super::pieces::{Chunk, Entry, EpochStart, LogStartMove, Pieces, VirtualSegment};
+use super::pieces::{Chunk, Entry, EpochStart, LogStartMove, Pieces};
 use super::producers::{Producer, Producers, RememberedBatch};
+use super::virtual_segments::VirtualSegment;
 use super::{Inner, Tables};
 use crate::frame;
 use crate::state::checkpoint::{
@@ -165,7 +166,7 @@ pub(super) fn restore_partitions(
                 partition.retire(lsn);
                 tables.retired.insert(record.partition, partition);
             }
-            None => drop(tables.partitions.insert(record.partition, partition)),
+            None => tables.restore(partition),
         }
     }
 }

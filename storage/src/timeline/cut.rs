@@ -45,10 +45,15 @@ impl Timeline {
         self.find(done, move |timeline| timeline.lsn_before_later(topic, time));
     }
 
-    fn find(
+    /// The time of the newest group at or below an LSN. Runs on the read pool.
+    pub fn time_of(&self, lsn: Lsn, done: impl FnOnce(Result<i64>) + Send + 'static) {
+        self.find(done, move |timeline| timeline.0.time_of(lsn));
+    }
+
+    fn find<T: 'static>(
         &self,
-        done: impl FnOnce(Result<Lsn>) + Send + 'static,
-        look: impl FnOnce(&Timeline) -> Result<Lsn> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+        look: impl FnOnce(&Timeline) -> Result<T> + Send + 'static,
     ) {
         let timeline = self.clone();
         self.0.shared.read_pool.run(move || done(look(&timeline)));

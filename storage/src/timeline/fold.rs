@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::log_file::{GroupMark, LogFile};
 use super::partition::Partition;
-use super::pieces::{Entry, VirtualSegment};
+use super::pieces::Entry;
 use super::producers::{Producers, Sequence};
 use super::tables::Tables;
+use super::virtual_segments::VirtualSegment;
 use crate::batch::BatchHeader;
 use crate::error::{Error, Result};
 use crate::frame::{self, FrameKind, FrameRead, GroupRead};

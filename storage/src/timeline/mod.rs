@@ -24,6 +24,7 @@ pub mod recovery;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod virtual_segments;
 mod writer;
 
 use std::collections::VecDeque;
@@ -36,8 +37,9 @@ use bytes::Bytes;
 pub use cache::TailCache;
 pub use log_file::{GroupMark, LogFile};
 pub use partition::{Partition, Waiter, Wake};
-pub use pieces::{Cached, Chunk, Entry, EpochStart, Pieces, VirtualSegment};
+pub use pieces::{Cached, Chunk, Entry, EpochStart, Pieces};
 pub use producers::{Producer, Producers, RememberedBatch, Sequence};
+pub use virtual_segments::{VirtualSegment, VirtualSegments};
 
 pub(crate) use checkpoint::with_running_max;
 pub(crate) use history::{History, Lease, Needed};
@@ -146,6 +148,11 @@ impl Timeline {
     /// When clients see what is appended.
     pub fn durability(&self) -> Durability {
         self.0.durability()
+    }
+
+    /// Bytes of the batches that the live view shows, inherited ones among them. Counted as they come and go: this only reads a number.
+    pub fn live_bytes(&self) -> u64 {
+        self.0.tables.live_bytes()
     }
 
     /// Why the timeline is read-only, if it is.

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::log_file::LogFile;
-use super::pieces::{Entry, LogStartMove, Pieces, VirtualSegment};
+use super::pieces::{Entry, LogStartMove, Pieces};
+use super::virtual_segments::{Meter, VirtualSegment};
 use crate::options::Policy;
 use crate::units::{Lsn, TopicPartition};
 
@@ -131,7 +132,7 @@ impl Partition {
 
     /// Bytes of the batches between log start and end, by virtual segments.
     pub fn live_bytes(&self) -> u64 {
-        self.pieces().segments.iter().map(|segment| segment.bytes).sum()
+        self.pieces().segments.bytes()
     }
 
     /// Calls `wake` once, soon after the high watermark has passed `offset` (at once if it has) or the partition is gone.
@@ -180,6 +181,12 @@ impl Partition {
         self.wake(i64::MAX);
         let mut pieces = self.pieces();
         pieces.cache.clear();
+        pieces.segments.detach();
+    }
+
+    /// The live view shows it: its bytes count from here on, until it is retired.
+    pub(crate) fn count_with(&self, meter: &Arc<Meter>) {
+        self.pieces().segments.attach(meter);
     }
 
     /// Sets how its batches are counted into virtual segments.
@@ -201,7 +208,7 @@ impl Partition {
         let mut pieces = self.pieces();
         let is_new = log.is_some_and(|log| pieces.push_tail(log, entry, end).0);
         let (bytes, ms) = (self.segment_bytes.load(Ordering::Relaxed), self.segment_ms.load(Ordering::Relaxed));
-        pieces.count(segment, bytes, ms);
+        pieces.segments.count(segment, bytes, ms);
         pieces.note_epoch(epoch, entry.base_offset);
         drop(pieces);
         if let Some(log) = log.filter(|_| is_new) {
@@ -247,12 +254,7 @@ impl Partition {
         }
         self.log_start.store(offset, Ordering::Release);
         pieces.log_starts.push(LogStartMove { lsn, offset });
-        let keep = pieces.segments.partition_point(|segment| segment.base_offset < offset).saturating_sub(1);
-        pieces.segments.drain(..keep);
-        if let Some(first) = pieces.segments.first_mut() {
-            // A start inside a segment leaves its bytes counted until the whole of it goes, as Kafka's do.
-            first.base_offset = first.base_offset.max(offset);
-        }
+        pieces.segments.cut(offset, self.log_end());
     }
 
     /// The facts before the first that is still there are gone: readers of an internal topic begin behind them.

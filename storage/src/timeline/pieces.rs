@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::log_file::LogFile;
+use super::virtual_segments::VirtualSegments;
 use crate::segment::Stretch;
 use crate::units::Lsn;
 
@@ -57,19 +58,6 @@ impl Cached {
     }
 }
 
-/// What segments are to retention: a span of offsets that goes as one (`segment.bytes`, `segment.ms`). No file corresponds to it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct VirtualSegment {
-    /// Its first offset.
-    pub base_offset: i64,
-    /// Bytes of its batches.
-    pub bytes: u64,
-    /// Timestamp of its first batch.
-    pub first_timestamp: i64,
-    /// The greatest timestamp in it, −1: none.
-    pub max_timestamp: i64,
-}
-
 /// From which offset on a leader epoch holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EpochStart {
@@ -98,24 +86,14 @@ pub struct Pieces {
     /// The newest batches.
     pub cache: VecDeque<Cached>,
     /// For retention, the last one is being filled.
-    pub segments: Vec<VirtualSegment>,
+    pub segments: VirtualSegments,
     /// Leader epochs and where they start.
     pub epochs: Vec<EpochStart>,
     /// Moves of the log start above the history floor, oldest first.
     pub log_starts: Vec<LogStartMove>,
 }
-impl Pieces {
-    /// Counts a batch into the virtual segments; a new one starts when it would not fit or the first is too old.
-    pub(super) fn count(&mut self, batch: &VirtualSegment, segment_bytes: u64, segment_ms: i64) {
-        match self.segments.last_mut() {
-            Some(open) if fits(open, batch, segment_bytes, segment_ms) => {
-                open.bytes += batch.bytes;
-                open.max_timestamp = open.max_timestamp.max(batch.max_timestamp);
-            }
-            _ => self.segments.push(*batch),
-        }
-    }
 
+impl Pieces {
     /// Adds a batch to the tail index.
     pub(super) fn push_tail(&mut self, log: &Arc<LogFile>, mut entry: Entry, end_offset: i64) -> NewChunk {
         if let Some(chunk) = self.tail.last_mut().filter(|chunk| Arc::ptr_eq(&chunk.log, log)) {
@@ -170,27 +148,9 @@ impl Pieces {
 /// Whether a chunk was begun: then the log file must learn of the partition.
 pub(super) struct NewChunk(pub(super) bool);
 
-fn fits(open: &VirtualSegment, batch: &VirtualSegment, segment_bytes: u64, segment_ms: i64) -> bool {
-    let age = batch.max_timestamp.saturating_sub(open.first_timestamp);
-    open.bytes.saturating_add(batch.bytes) <= segment_bytes && (batch.max_timestamp < 0 || age <= segment_ms)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn virtual_segments_roll_by_bytes_and_by_time() {
-        let mut pieces = Pieces::default();
-        let batch =
-            |base_offset, bytes, at| VirtualSegment { base_offset, bytes, first_timestamp: at, max_timestamp: at };
-        pieces.count(&batch(0, 60, 0), 100, 1_000);
-        pieces.count(&batch(1, 40, 10), 100, 1_000);
-        pieces.count(&batch(2, 1, 10), 100, 1_000);
-        pieces.count(&batch(3, 1, 1_011), 100, 1_000);
-        let bases: Vec<i64> = pieces.segments.iter().map(|segment| segment.base_offset).collect();
-        assert_eq!(bases, [0, 2, 3]);
-    }
 
     #[test]
     fn an_epoch_that_wrote_nothing_gives_way_to_the_next() {

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use dashmap::DashMap;
 
 use super::partition::Partition;
+use super::virtual_segments::Meter;
 use crate::options::{Policy, PolicyOf};
 use crate::state::{Change, Fact, State, Topic};
 use crate::units::{Lsn, TopicNumber, TopicPartition};
@@ -22,6 +23,8 @@ pub(crate) struct Tables {
     leader_epoch: AtomicI32,
     /// How often a volume or a pin came, changed or went.
     names_version: AtomicU64,
+    /// Of the partitions that topics have.
+    meter: Arc<Meter>,
     policy: PolicyOf,
 }
 
@@ -34,6 +37,7 @@ impl Tables {
             state: RwLock::new(state),
             leader_epoch: AtomicI32::new(leader_epoch),
             names_version: AtomicU64::new(0),
+            meter: Arc::default(),
             policy,
         };
         for topic in [TopicNumber::FACTS, TopicNumber::POSITIONS] {
@@ -58,6 +62,19 @@ impl Tables {
     /// Grows whenever a volume or a pin comes, changes or goes: under the lock of the state, so that who reads it there knows that state.
     pub(crate) fn names_version(&self) -> u64 {
         self.names_version.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the batches that the live view shows.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.meter.bytes()
+    }
+
+    /// Takes in a partition as it was when the timeline was last saved.
+    pub(crate) fn restore(&self, partition: Arc<Partition>) {
+        if !partition.id().topic.is_internal() {
+            partition.count_with(&self.meter);
+        }
+        self.partitions.insert(partition.id(), partition);
     }
 
     /// A partition, as far as its topic is visible.
@@ -121,6 +138,7 @@ impl Tables {
             let entry = self.partitions.entry(id).or_insert_with(|| {
                 let partition = Partition::new(id, 0, 0);
                 partition.pieces().note_epoch(self.leader_epoch(), 0);
+                partition.count_with(&self.meter);
                 partition
             });
             entry.set_policy(&policy);

@@ -3,6 +3,7 @@
 //! A view never changes: the same question has the same answer, whatever is sealed, sorted, retained or collected meanwhile. (The live view is the
 //! view at the newest visible LSN, taken anew at each question.)
 
+mod between;
 mod epoch;
 mod piece;
 mod read;

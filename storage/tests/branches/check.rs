@@ -62,5 +62,7 @@ fn check_partition(view: &View, id: TopicPartition, plain: &PlainPartition) -> u
         }
         assert!(from > before, "{id} has nothing at {from} of {end} in the view at {}", view.lsn());
     }
+    let counted = view.bytes_between(&partition, bounds.log_start, end).expect("it can be counted");
+    assert_eq!(counted, read_bytes, "bytes of {id} at {}", view.lsn());
     read_bytes
 }

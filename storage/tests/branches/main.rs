@@ -8,6 +8,7 @@ mod check;
 mod crashes;
 mod cuts;
 mod facts;
+mod lineage;
 mod plain;
 mod world;
 

@@ -110,7 +110,7 @@ impl World {
     pub(crate) fn step(&mut self, choices: &mut Seed) {
         let name = self.any_volume(choices);
         self.clock.fetch_add(i64::try_from(choices.below(20)).unwrap(), Ordering::SeqCst);
-        match choices.below(44) {
+        match choices.below(46) {
             0..=13 => self.append(&name, choices),
             14..=15 => self.create_topic(&name, 1 + u32::try_from(choices.below(3)).unwrap()),
             16 => self.delete_topic(&name, choices),
@@ -126,6 +126,8 @@ impl World {
             35 => self.engine().save().expect("a checkpoint"),
             36..=37 => self.crash(choices),
             38..=41 => self.check_cuts(&name, choices),
+            42 => self.forget_history(&name),
+            43..=44 => self.check_lineage(choices),
             _ => self.check_volume(&name),
         }
         self.remember(&name);
@@ -446,5 +448,6 @@ impl World {
         let bytes = check_view(&timeline.live(), &volume.now);
         let counted = self.usage().timelines[&volume.timeline];
         assert_eq!(counted.live + counted.inherited, bytes, "bytes of {name}");
+        self.check_meter(name, bytes);
     }
 }

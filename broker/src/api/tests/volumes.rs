@@ -21,6 +21,7 @@ use super::super::error::ErrorCode;
 use super::super::*;
 use crate::broker::{Advertised, Broker, Listener, Scope};
 use crate::config::Config;
+use crate::quotas::Held;
 use crate::topics::NewTopic;
 use crate::topics::fixture::{Fixture, append, batch};
 
@@ -55,6 +56,7 @@ fn ctx(broker: &Arc<Broker>, scope: Scope, api_version: i16) -> Context {
         metrics: SERVED.metrics(&broker.metrics),
         peer: address,
         software: ArcSwapOption::empty(),
+        held: Held::default(),
     };
     let (connection, client_id) = (Arc::new(connection), StrBytes::default());
     Context { connection, client_id, api_version, correlation_id: 1, arrived: Instant::now(), place: 0 }
