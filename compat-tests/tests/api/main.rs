@@ -1,5 +1,7 @@
 //! Every API through a raw wire client, in every version. One module mirrors one file of `broker/src/api/`.
 //!
+//! [`volumes`] is about what no single API makes: volumes, snapshots, restores and listeners, as clients of all APIs see them.
+//!
 //! To add one: `tests/api/<name>.rs`, a `mod` line here, in order of the alphabet.
 
 mod alter_configs;
@@ -37,3 +39,4 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod volumes;

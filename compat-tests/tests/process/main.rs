@@ -4,6 +4,7 @@ mod commands;
 mod failed_sync;
 mod full_disk;
 mod known;
+mod listeners;
 mod mounts;
 mod quota;
 mod rot;
