@@ -2,7 +2,7 @@
 //!
 //! A topic that is asked for by name and is not there comes into being, where the request and `topics.auto_create` allow it;
 //! the answer that creates it says that it is usable, since some clients take `LEADER_NOT_AVAILABLE` for final. Addresses are
-//! those of the listener that was asked.
+//! those of the listener that was asked. What a snapshot shows is waited for where it is read for the first time.
 //!
 //! - v0: no topics means all. v1: null means all; controller, racks, internal topics. v2: cluster id. v4: whether topics may
 //!   come into being. v5: offline replicas (never any). v7: leader epochs. v8: authorized operations (KIP-430). v9: flexible.
@@ -76,7 +76,7 @@ fn head(ctx: &Context, with_operations: bool) -> MetadataResponse {
 /// A topic of the answer.
 enum Entry {
     Known(MetadataResponseTopic),
-    /// It is being created.
+    /// It is being created, or what its snapshot shows is being read.
     Coming(TopicName, Changing<Resolved>),
 }
 
@@ -128,6 +128,10 @@ impl Asker {
             Err(TopicError::Unknown) if creates() => {
                 let coming = topics.create_when_asked_for(ctx.scope(), name.as_str());
                 Entry::Coming(name, coming)
+            }
+            Err(TopicError::Loading) => {
+                let (topics, scope, asked) = (topics.clone(), ctx.scope(), name.clone());
+                Entry::Coming(name, Box::pin(async move { topics.resolve_loaded(scope, asked.as_str()).await }))
             }
             outcome => Entry::Known(self.topic(Some(name), outcome)),
         }

@@ -4,7 +4,8 @@
 //! position is kept is the broker's to say (`offsets.retention.minutes`): the retention time of versions 2–4 is left out.
 //!
 //! - v3: throttle time. v5: no retention time any more (KIP-211). v6: leader epoch (KIP-320). v7: group instance id (KIP-345).
-//! - v8: flexible. v9: a group that is not there has an error of its own (KIP-848).
+//! - v8: flexible. v9: Kafka has an error of its own for a group that is not there (KIP-848). A member of one is always told here
+//!   that it is unknown: it joins again, where that error would end its poll loop.
 
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
@@ -12,8 +13,7 @@ use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::error::{self, ErrorCode};
 use super::{Answer, Api, Context};
-use crate::groups::GroupError;
-use crate::groups::positions::{Commit, PositionError, PositionTopic};
+use crate::groups::positions::{Commit, PositionTopic};
 use crate::groups::request::MemberClaim;
 
 /// The API.
@@ -34,11 +34,10 @@ impl Api for OffsetCommit {
         if work.commits.is_empty() {
             return Answer::now(response);
         }
-        let version = ctx.api_version;
         let done = ctx.broker().groups.commit(&ctx.group_key(&request.group_id), &claim, work.commits);
         Answer::later(async move {
             for ((topic, partition), result) in work.places.into_iter().zip(done.await) {
-                let code = error::code_of(&result.map_err(|error| refusal(version, &error)));
+                let code = error::code_of(&result.map_err(|error| error::of_position(&error)));
                 response.topics[topic].partitions[partition].error_code = code;
             }
             response
@@ -84,13 +83,5 @@ fn commit(topic: PositionTopic, partition: u32, asked: OffsetCommitRequestPartit
         offset: asked.committed_offset,
         leader_epoch: asked.committed_leader_epoch,
         metadata: asked.committed_metadata.unwrap_or_default().to_string(),
-    }
-}
-
-/// Before version 9 a member of a group that is not there is one of another generation.
-fn refusal(version: i16, error: &PositionError) -> ErrorCode {
-    match error {
-        PositionError::Group(GroupError::GroupIdNotFound) if version < 9 => ErrorCode::IllegalGeneration,
-        _ => error::of_position(error),
     }
 }

@@ -223,7 +223,7 @@ async fn members_commit_in_their_generation_and_others_not_at_all() {
     }
     assert_eq!(world.position("g", 20), Some(5));
     let results = world.groups.commit(&key("none"), &claim, vec![world.commit_of(20, 0, 6)]).await;
-    assert!(matches!(results[0], Err(PositionError::Group(GroupError::GroupIdNotFound))));
+    assert!(matches!(results[0], Err(PositionError::Group(GroupError::UnknownMemberId))));
 }
 
 #[tokio::test]

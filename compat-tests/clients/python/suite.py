@@ -12,8 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import admin_cases  # noqa: F401  (each module adds its cases)
 import group_cases  # noqa: F401
 import membership_cases  # noqa: F401
+import name_cases  # noqa: F401
 import offset_cases  # noqa: F401
 import produce_cases  # noqa: F401
+import restore_cases  # noqa: F401
+import snapshot_cases  # noqa: F401
 import topic_cases  # noqa: F401
 from cases import CASES
 

@@ -6,7 +6,7 @@ use millpond_compat_tests::requests::{commit, create_topic, name, position, text
 use millpond_compat_tests::wire::Wire;
 
 use crate::group::{
-    FENCED_INSTANCE_ID, GROUP_ID_NOT_FOUND, ILLEGAL_GENERATION, Member, NONE, OFFSET_METADATA_TOO_LARGE,
+    FENCED_INSTANCE_ID, ILLEGAL_GENERATION, Member, NONE, OFFSET_METADATA_TOO_LARGE,
     REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, UNKNOWN_TOPIC_OR_PARTITION, builder, join_request, start, sync_request,
 };
 
@@ -108,10 +108,7 @@ fn members_commit_in_their_generation() {
             (good.clone().with_generation_id_or_member_epoch(0), ILLEGAL_GENERATION),
             (good.clone().with_member_id(text("stranger")), UNKNOWN_MEMBER_ID),
             (commit("g", "t", 0, 5, ""), UNKNOWN_MEMBER_ID),
-            (
-                as_member(&member).with_group_id(crate::group::id("none")),
-                if version >= 9 { GROUP_ID_NOT_FOUND } else { ILLEGAL_GENERATION },
-            ),
+            (as_member(&member).with_group_id(crate::group::id("none")), UNKNOWN_MEMBER_ID),
         ] {
             assert_eq!(code(&mut member.wire, version, &request), error, "v{version}");
         }

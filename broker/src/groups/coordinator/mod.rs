@@ -200,10 +200,12 @@ impl Coordinator {
     }
 
     /// Whether an `OffsetCommit` may be carried out. A client outside of the group protocol may name a group that is not
-    /// there: it will be there by its positions.
+    /// there: it will be there by its positions. A member of a group that is not there any more, or is elsewhere since its
+    /// listener shows something else, is to join again, as after a heartbeat (Kafka's `GROUP_ID_NOT_FOUND` ends Java's poll
+    /// loops and librdkafka).
     pub fn check_commit(self: &Arc<Self>, key: &GroupKey, claim: &MemberClaim) -> Result<(), GroupError> {
         let checked = self.step(key, |slot, step| slot.group.check_commit(step, claim));
-        checked.unwrap_or(if claim.generation < 0 { Ok(()) } else { Err(GroupError::GroupIdNotFound) })
+        checked.unwrap_or(if claim.generation < 0 { Ok(()) } else { Err(GroupError::UnknownMemberId) })
     }
 
     /// Whether a commit of this generation, allowed before, has come too late to be carried out: to be asked where commits

@@ -1,0 +1,62 @@
+package compat
+
+// Restores and clones under a live producer and a live group, with kill -9 of the broker between.
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func TestARestoreAndItsUndoingUnderALiveProducerAndGroup(t *testing.T) {
+	t.Parallel()
+	m := start(t)
+	m.volume("trading", partitions)
+	l := goLive(t, m.kafka, dotted)
+	l.advance()
+	m.snapshot("trading", "close")
+	l.advance()
+
+	mark := l.mark()
+	before := m.restore("trading", "close")
+	l.advance()
+	m.restart()
+	l.advance()
+	l.settle(mark)
+
+	mark = l.mark()
+	m.restore("trading", before)
+	m.restart()
+	l.advance()
+	l.settle(mark)
+}
+
+// A clone's topics are other topics, and franz-go never takes another topic for the one that it knows by that name: its records
+// fail, none goes astray, until it is told to forget what it knows.
+func TestAPortThatMovesToACloneFailsUntilTheTopicIsPurged(t *testing.T) {
+	t.Parallel()
+	m := start(t)
+	m.volume("trading", 1)
+	port := m.listen("127.0.0.1:0", "trading")
+	producer, reader := client(t, port), member(t, port, "readers", short)
+	ok(t, producer.ProduceSync(bounded(t), values(short, "both", 10)...).FirstErr())
+	consume(t, reader, 10)
+	ok(t, reader.CommitUncommittedOffsets(bounded(t)))
+	m.snapshot("trading", "close")
+	ok(t, producer.ProduceSync(bounded(t), values(short, "live", 10)...).FirstErr())
+	m.clone("trading@close", "version2")
+	m.listen(port, "version2")
+
+	err := producer.ProduceSync(bounded(t), values(short, "astray", 1)...).FirstErr()
+	same(t, "it fails", true, errors.Is(err, kerr.UnknownTopicID))
+	for _, client := range []*kgo.Client{producer, reader} {
+		client.PurgeTopicsFromClient(short)
+	}
+	reader.AddConsumeTopics(short)
+	m.restart()
+	ok(t, producer.ProduceSync(bounded(t), values(short, "clone", 10)...).FirstErr())
+	same(t, "the group goes on at the cut", texts(values("", "clone", 10)), texts(consume(t, reader, 10)))
+	same(t, "the clone", texts(values("", "both", 10))+texts(values("", "clone", 10)), texts(group(t, port, "others", short, 20)))
+}

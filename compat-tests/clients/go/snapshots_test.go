@@ -1,0 +1,80 @@
+package compat
+
+// Snapshots, read by groups under every name: all as it was, nothing written, positions of their own.
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	alias        = "trading.-close.taq.trades"
+	snapshotPath = "/trading/.snapshot/close/taq:trades"
+)
+
+func TestASnapshotIsReadByAGroupUnderEveryName(t *testing.T) {
+	t.Parallel()
+	m := start(t)
+	m.volume("trading", 1)
+	sent := values(dotted, "v", 20)
+	for i, record := range sent {
+		record.Key, record.Timestamp = fmt.Append(nil, i), time.UnixMilli(int64(1_000_000+i))
+		record.Headers = []kgo.RecordHeader{{Key: "h", Value: []byte{byte(i)}}, {Key: "h", Value: nil}}
+	}
+	produce(t, m.kafka, sent)
+	m.snapshot("trading", "close")
+	produce(t, m.kafka, values(dotted, "later", 20))
+	listener := m.listen("127.0.0.1:0", "trading@close")
+	for i, place := range []struct{ address, name string }{
+		{m.kafka, alias}, {m.kafka, snapshotPath}, {listener, short}, {listener, path}, {listener, alias},
+	} {
+		readers := fmt.Sprint("readers", i)
+		for i, record := range group(t, place.address, readers, place.name, 20) {
+			same(t, "record of "+place.name, facts(sent[i]), facts(record))
+		}
+		ends := must(kadm.NewClient(client(t, place.address)).ListEndOffsets(bounded(t), place.name))(t)
+		same(t, "end of "+place.name, 20, ends[place.name][0].Offset)
+	}
+}
+
+func TestAWriteToASnapshotIsRefusedAndTheProducerGoesOn(t *testing.T) {
+	t.Parallel()
+	m := start(t)
+	m.volume("trading", 1)
+	m.snapshot("trading", "close")
+	producer := client(t, m.kafka)
+	for _, name := range []string{alias, snapshotPath} {
+		err := producer.ProduceSync(bounded(t), values(name, "no", 1)...).FirstErr()
+		same(t, fmt.Sprint("refused: ", err), true, errors.Is(err, kerr.PolicyViolation))
+		ok(t, producer.ProduceSync(bounded(t), values(dotted, "yes", 1)...).FirstErr())
+	}
+}
+
+func TestPositionsOnASnapshotGoWithIt(t *testing.T) {
+	t.Parallel()
+	m := start(t)
+	m.volume("trading", 1)
+	produce(t, m.kafka, values(dotted, "v", 20))
+	group(t, m.kafka, "readers", dotted, 20)
+	m.snapshot("trading", "close")
+	// kadm asks for all positions of a group, and those on snapshots are told where the snapshot is shown, or when named.
+	committed := func(readers string) int64 {
+		shown := client(t, m.listen("127.0.0.1:0", "trading@close"))
+		offsets := must(kadm.NewClient(shown).FetchOffsetsForTopics(bounded(t), readers, short))(t)
+		return offsets[short][0].At
+	}
+	same(t, "the position at the cut", 20, committed("readers"))
+	group(t, m.kafka, "others", alias, 20)
+	same(t, "committed on the snapshot", 20, committed("others"))
+	m.restart()
+	same(t, "committed on the snapshot, after a restart", 20, committed("others"))
+	m.deleteSnapshot("trading", "close")
+	m.snapshot("trading", "close")
+	same(t, "on another snapshot of that name", -1, committed("others"))
+}
