@@ -108,6 +108,7 @@ pub fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::OtherName => ErrorCode::InvalidRequest,
         AppendError::Storage(error) => of_storage(error),
     }
 }

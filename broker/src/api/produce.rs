@@ -22,14 +22,14 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use millpond_storage::batch::{self, BatchError, Rules, TimestampType};
 use millpond_storage::{Ack, Append, AppendError, AppendPart, Appended, Timeline, TopicPartition};
+use uuid::Uuid;
 
 use super::error::{self, ErrorCode};
 use super::{Answer, Api, Context, Outcome};
 use crate::completion;
 use crate::config;
 use crate::quotas::{Charge, Sender, THROTTLE};
-use crate::scope::Scope;
-use crate::topics::{Resolved, TopicError};
+use crate::topics::{Resolved, Spelling, TopicError};
 
 /// The API.
 pub(super) struct Produce;
@@ -75,14 +75,16 @@ fn quiet(response: &ProduceResponse) -> Outcome<ProduceResponse> {
 struct Work {
     response: ProduceResponse,
     volumes: Vec<Submission>,
-    seen: HashSet<(Scope, TopicPartition)>,
+    seen: HashSet<(Uuid, TopicPartition)>,
     /// Whether some volume had no room for a batch.
     is_full: bool,
 }
 
-/// What goes to one volume's writer, and where in the response each part is answered.
+/// What goes to one volume's writer under one kind of name, and where in the response each part is answered. (A client that
+/// calls a topic by two names may write a partition twice in one request.)
 struct Submission {
     timeline: Timeline,
+    spelling: Spelling,
     parts: Vec<AppendPart>,
     places: Vec<(usize, usize)>,
     /// What they take of the volume's quota, until they are counted by what is written.
@@ -134,12 +136,12 @@ impl Work {
                 refused(index, ErrorCode::InvalidTxnState, Some("transactions are not served".to_owned()))
             }
             // One partition twice in one request has no order that the client could rely on.
-            Ok(_) if !self.seen.insert((topic.home(), partition.id())) => {
+            Ok(_) if !self.seen.insert((topic.id, partition.id())) => {
                 refused(index, ErrorCode::InvalidRequest, Some("the partition is in the request twice".to_owned()))
             }
             Ok(checked) => {
                 let stamp = topic.settings.timestamp_type == config::TimestampType::LogAppendTime;
-                let part = AppendPart { partition, batch: payload, checked, stamp };
+                let part = AppendPart { partition, batch: payload, checked, stamp, name: topic.spelling.number() };
                 match self.charge(ctx, topic, &part) {
                     Ok(charge) => self.add(topic, part, place, charge),
                     Err(why) => return refused(index, error::of_topic(&why), Some(why.to_string())),
@@ -177,9 +179,17 @@ impl Work {
 
     fn add(&mut self, topic: &Resolved, part: AppendPart, place: (usize, usize), charge: Option<Charge>) {
         let id = topic.timeline.id();
-        let at = self.volumes.iter().position(|volume| volume.timeline.id() == id).unwrap_or_else(|| {
+        let spelling = topic.spelling;
+        let is_it = |volume: &Submission| volume.timeline.id() == id && volume.spelling == spelling;
+        let at = self.volumes.iter().position(is_it).unwrap_or_else(|| {
             let timeline = topic.timeline.clone();
-            self.volumes.push(Submission { timeline, parts: Vec::new(), places: Vec::new(), charges: Vec::new() });
+            self.volumes.push(Submission {
+                timeline,
+                spelling,
+                parts: Vec::new(),
+                places: Vec::new(),
+                charges: Vec::new(),
+            });
             self.volumes.len() - 1
         });
         self.volumes[at].parts.push(part);
@@ -189,7 +199,7 @@ impl Work {
 
     /// Hands everything to the writers; what is returned only waits.
     fn submit(self, ack: Ack) -> Pending {
-        let submitted = self.volumes.into_iter().map(|Submission { timeline, parts, places, charges }| {
+        let submitted = self.volumes.into_iter().map(|Submission { timeline, parts, places, charges, .. }| {
             let (done, results) = completion::pair();
             timeline.append(Append { parts, ack }, move |appended| {
                 drop(charges);

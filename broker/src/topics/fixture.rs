@@ -176,7 +176,7 @@ pub(crate) async fn append(topic: &Resolved, values: &[&str]) -> i64 {
     let batch = batch(values);
     let checked = check(&batch, &RULES).expect("sound");
     let partition = topic.partition(0).expect("it is there");
-    let parts = vec![AppendPart { partition, batch, checked, stamp: false }];
+    let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }];
     let (done, appended) = completion::pair();
     topic.timeline.append(Append { parts, ack: Ack::Visible }, done);
     let mut appended: Vec<_> = appended.await.expect("it answers");

@@ -58,7 +58,8 @@ impl Spelling {
         Self { form, whose: 0 }
     }
 
-    fn number(self) -> u8 {
+    /// The spelling as an id has it.
+    pub fn number(self) -> u8 {
         self.form as u8 | (self.whose << FORM_BITS)
     }
 

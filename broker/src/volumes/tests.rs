@@ -228,7 +228,7 @@ pub(super) async fn append(pond: &Pond, topic: &str, count: usize) {
     let batch = bytes::Bytes::from(builder.build().unwrap());
     let checked = check(&batch, &rules).unwrap();
     let found = pond.topics.resolve(Scope::Everything, topic).unwrap();
-    let parts = vec![AppendPart { partition: found.partition(0).unwrap(), batch, checked, stamp: false }];
+    let parts = vec![AppendPart { partition: found.partition(0).unwrap(), batch, checked, stamp: false, name: 0 }];
     let (done, appended) = crate::completion::pair();
     found.timeline.append(Append { parts, ack: Ack::Visible }, done);
     appended.await.unwrap().pop().unwrap().unwrap();

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
@@ -63,12 +64,7 @@ func TestPositionsOnASnapshotGoWithIt(t *testing.T) {
 	produce(t, m.kafka, values(dotted, "v", 20))
 	group(t, m.kafka, "readers", dotted, 20)
 	m.snapshot("trading", "close")
-	// kadm asks for all positions of a group, and those on snapshots are told where the snapshot is shown, or when named.
-	committed := func(readers string) int64 {
-		shown := client(t, m.listen("127.0.0.1:0", "trading@close"))
-		offsets := must(kadm.NewClient(shown).FetchOffsetsForTopics(bounded(t), readers, short))(t)
-		return offsets[short][0].At
-	}
+	committed := func(readers string) int64 { return committed(t, m.kafka, readers, alias) }
 	same(t, "the position at the cut", 20, committed("readers"))
 	group(t, m.kafka, "others", alias, 20)
 	same(t, "committed on the snapshot", 20, committed("others"))
@@ -77,4 +73,17 @@ func TestPositionsOnASnapshotGoWithIt(t *testing.T) {
 	m.deleteSnapshot("trading", "close")
 	m.snapshot("trading", "close")
 	same(t, "on another snapshot of that name", -1, committed("others"))
+}
+
+// committed is a position that is asked for by name: kadm asks for all that a group has, and is not told of those on snapshots.
+func committed(t *testing.T, address, readers, topic string) int64 {
+	t.Helper()
+	named := kmsg.NewOffsetFetchRequestGroupTopic()
+	named.Topic, named.Partitions = topic, []int32{0}
+	asked := kmsg.NewOffsetFetchRequestGroup()
+	asked.Group, asked.Topics = readers, []kmsg.OffsetFetchRequestGroupTopic{named}
+	request := kmsg.NewPtrOffsetFetchRequest()
+	request.Groups = []kmsg.OffsetFetchRequestGroup{asked}
+	answer := must(request.RequestWith(bounded(t), client(t, address)))(t)
+	return answer.Groups[0].Topics[0].Partitions[0].Offset
 }

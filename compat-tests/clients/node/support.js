@@ -66,9 +66,13 @@ async function using(client, use) {
 
 const withAdmin = (address, use) => using(kafka(address).admin(), use)
 
+// A new topic. Kafka answers before everybody knows of it, and then KafkaJS's own wait for it fails.
 async function topic(partitions = 1) {
   const name = fresh('topic')
-  await withAdmin(BOOTSTRAP, (admin) => admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }] }))
+  await withAdmin(BOOTSTRAP, async (admin) => {
+    await admin.createTopics({ waitForLeaders: false, topics: [{ topic: name, numPartitions: partitions }] })
+    await until('the topic is there', async () => (await admin.listTopics()).includes(name))
+  })
   return name
 }
 

@@ -7,7 +7,7 @@ import kafka
 from confluent_kafka import KafkaError, TopicCollection
 from confluent_kafka.admin import NewTopic
 
-from cases import admin, consume, consumer, fails_with, produce, result, values
+from cases import admin, consume, consumer, fails_with, produce, producer, result, values, watermarks
 from members import Member, poll_until
 from millpond import volume_case
 
@@ -94,6 +94,19 @@ def a_group_with_two_names_of_a_topic_is_refused(millpond):
 
 
 @volume_case
+def an_idempotent_producer_under_two_names_is_told_so(millpond):
+    """It counts a sequence for each name: what looks like a duplicate is none, and must not vanish with success."""
+    millpond.volume("trading", 1)
+    errors = []
+    writer = producer(millpond.kafka, enable_idempotence=True)
+    for name in (DOTTED, PATH):
+        writer.produce(name, b"v", partition=0, on_delivery=lambda error, message: errors.append(error))
+        assert writer.flush(30) == 0
+    assert errors[0] is None and errors[1].code() == KafkaError.INVALID_REQUEST and not errors[1].fatal(), errors
+    assert watermarks(millpond.kafka, DOTTED) == (0, 1)
+
+
+@volume_case
 def aiokafka_takes_every_name(millpond):
     millpond.volume("trading", 1)
     for number, (address, name) in enumerate(every_place(millpond)):
@@ -117,18 +130,18 @@ def kafka_python_takes_dotted_and_short_names_and_refuses_paths_itself(millpond)
     millpond.volume("trading", 1)
     places = [place for place in every_place(millpond) if place[1] != PATH]
     for number, (address, name) in enumerate(places):
-        producer = kafka.KafkaProducer(bootstrap_servers=address)
-        producer.send(name, f"v{number}".encode()).get(timeout=30)
+        writer = kafka.KafkaProducer(bootstrap_servers=address)
+        writer.send(name, f"v{number}".encode()).get(timeout=30)
         settings = {"group_id": "readers", "auto_offset_reset": "earliest", "enable_auto_commit": False}
         reader = kafka.KafkaConsumer(name, bootstrap_servers=address, consumer_timeout_ms=30000, **settings)
         record = next(reader)
         reader.commit()
         assert (record.topic, record.value, record.offset) == (name, f"v{number}".encode(), number)
-        for refuses in (lambda: producer.send(PATH, b"x"), lambda: reader.subscribe([PATH])):
+        for refuses in (lambda: writer.send(PATH, b"x"), lambda: reader.subscribe([PATH])):
             try:
                 refuses()
             except ValueError:
                 continue
             raise AssertionError("a path is taken: say so in docs/compatibility.md")
         reader.close()
-        producer.close()
+        writer.close()

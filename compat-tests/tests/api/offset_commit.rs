@@ -6,8 +6,8 @@ use millpond_compat_tests::requests::{commit, create_topic, name, position, text
 use millpond_compat_tests::wire::Wire;
 
 use crate::group::{
-    FENCED_INSTANCE_ID, ILLEGAL_GENERATION, Member, NONE, OFFSET_METADATA_TOO_LARGE,
-    REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, UNKNOWN_TOPIC_OR_PARTITION, builder, join_request, start, sync_request,
+    FENCED_INSTANCE_ID, ILLEGAL_GENERATION, Member, NONE, OFFSET_METADATA_TOO_LARGE, REBALANCE_IN_PROGRESS,
+    UNKNOWN_MEMBER_ID, UNKNOWN_TOPIC_OR_PARTITION, builder, join_request, start, sync_request,
 };
 
 fn create(wire: &mut Wire) {

@@ -30,11 +30,13 @@ pub struct AppendPart {
     pub checked: Checked,
     /// Whether the topic's timestamps are those of the broker (`LogAppendTime`).
     pub stamp: bool,
+    /// Which of the topic's names the producer called it by. It counts a sequence for each name, and the partition has one.
+    pub name: u8,
 }
 
 impl AppendPart {
     pub(super) fn sequence(&self) -> Option<Sequence> {
-        Sequence::of(&self.checked.header)
+        Some(Sequence { name: Some(self.name), ..Sequence::of(&self.checked.header)? })
     }
 }
 
@@ -80,6 +82,11 @@ pub enum AppendError {
         /// That of the batch.
         found: i16,
     },
+    /// Its sequence is one of another name of the topic, and says nothing about those under this name.
+    #[error(
+        "the idempotent producer writes this topic under another name, too: use one of them, or a producer for each"
+    )]
+    OtherName,
     /// The engine could not.
     #[error(transparent)]
     Storage(#[from] Error),

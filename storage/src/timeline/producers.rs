@@ -24,6 +24,8 @@ pub struct Sequence {
     pub first: i32,
     /// Records, at least one.
     pub count: i32,
+    /// Which of the topic's names it was sent under; a log does not say.
+    pub name: Option<u8>,
 }
 
 impl Sequence {
@@ -31,7 +33,7 @@ impl Sequence {
     pub fn of(header: &BatchHeader) -> Option<Self> {
         let producer = header.producer()?;
         let count = i32::try_from(header.last_offset_delta()).ok()?.checked_add(1)?;
-        Some(Self { producer_id: producer.id, epoch: producer.epoch, first: producer.base_sequence, count })
+        Some(Self { producer_id: producer.id, epoch: producer.epoch, first: producer.base_sequence, count, name: None })
     }
 
     /// Sequence of the last record.
@@ -65,6 +67,8 @@ pub struct Producer {
     pub epoch: i16,
     /// Time of the group that held its last batch, for expiry.
     pub last_time: i64,
+    /// Which of the topic's names it writes under, once it has written since the start.
+    name: Option<u8>,
     batches: [RememberedBatch; BATCHES_MAX],
     len: usize,
 }
@@ -72,7 +76,7 @@ pub struct Producer {
 impl Producer {
     /// A producer that has written nothing yet.
     pub fn new(epoch: i16, last_time: i64) -> Self {
-        Self { epoch, last_time, batches: [RememberedBatch::default(); BATCHES_MAX], len: 0 }
+        Self { epoch, last_time, name: None, batches: [RememberedBatch::default(); BATCHES_MAX], len: 0 }
     }
 
     /// The newest batches, oldest first.
@@ -108,6 +112,8 @@ pub enum Verdict {
         /// The newer epoch.
         current: i16,
     },
+    /// It is of the sequence that the producer counts for another name of the topic.
+    OtherName,
 }
 
 /// All producers of a timeline.
@@ -131,6 +137,9 @@ impl Producers {
                 0 => Verdict::Append,
                 _ => Verdict::OutOfOrder { expected: 0 },
             };
+        }
+        if sequence.name.zip(known.name).is_some_and(|(one, other)| one != other) {
+            return Verdict::OtherName;
         }
         let last = sequence.last();
         if let Some(batch) = known.batches().iter().find(|batch| batch.first == sequence.first && batch.last == last) {
@@ -170,6 +179,7 @@ impl Producers {
         let mut producer =
             before.filter(|known| known.epoch == sequence.epoch).unwrap_or_else(|| Producer::new(sequence.epoch, time));
         producer.last_time = time;
+        producer.name = sequence.name.or(producer.name);
         producer.push(batch);
         of.insert(sequence.producer_id, producer);
         before
@@ -224,7 +234,7 @@ mod tests {
     const P: TopicPartition = TopicPartition { topic: TopicNumber(16), partition: 0 };
 
     fn seq(epoch: i16, first: i32, count: i32) -> Sequence {
-        Sequence { producer_id: 7, epoch, first, count }
+        Sequence { producer_id: 7, epoch, first, count, name: None }
     }
 
     fn written(batches: &[(i16, i32, i32)]) -> Producers {
@@ -242,6 +252,20 @@ mod tests {
     #[test]
     fn an_unknown_producer_may_start_anywhere() {
         assert_eq!(Producers::default().check(P, &seq(0, 41, 3), 0), Verdict::Append);
+    }
+
+    #[test]
+    fn sequences_of_two_names_are_not_mixed_up() {
+        let mut producers = Producers::default();
+        let under = |name, first| Sequence { name: Some(name), ..seq(0, first, 1) };
+        producers.record(P, &under(0, 0), under(0, 0).at(0, -1), 10);
+        assert!(matches!(producers.check(P, &under(0, 0), 0), Verdict::Duplicate(_)));
+        assert_eq!(producers.check(P, &under(1, 0), 0), Verdict::OtherName, "no duplicate: it would be lost");
+        assert_eq!(producers.check(P, &under(1, 1), 0), Verdict::OtherName);
+        // After a start it is not known any more, and is what comes first.
+        let mut producers = written(&[(0, 0, 1)]);
+        producers.record(P, &under(1, 1), under(1, 1).at(1, -1), 10);
+        assert_eq!(producers.check(P, &under(0, 2), 0), Verdict::OtherName);
     }
 
     #[test]

@@ -163,6 +163,7 @@ impl Core {
                 Verdict::OutOfOrder { expected } => {
                     return Err(AppendError::OutOfOrderSequence { expected, found: sequence.first });
                 }
+                Verdict::OtherName => return Err(AppendError::OtherName),
                 Verdict::Fenced { current } => {
                     return Err(AppendError::InvalidProducerEpoch { current, found: sequence.epoch });
                 }

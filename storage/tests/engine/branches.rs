@@ -85,7 +85,7 @@ fn append(
     let batch = Bytes::from(builder.build().expect("a batch"));
     let checked = check(&batch, &RULES).expect("sound");
     let partition = log.partition(to).expect("it is there");
-    let parts = vec![AppendPart { partition, batch, checked, stamp: false }];
+    let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }];
     wait(|done| log.append(Append { parts, ack: Ack::Visible }, done)).pop().expect("one part")
 }
 

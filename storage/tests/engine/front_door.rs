@@ -59,7 +59,7 @@ fn part(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> AppendPart 
     }
     let batch = Bytes::from(builder.build().expect("a batch"));
     let checked = check(&batch, &RULES).expect("sound");
-    AppendPart { partition: timeline.partition(id).expect("it exists"), batch, checked, stamp: false }
+    AppendPart { partition: timeline.partition(id).expect("it exists"), batch, checked, stamp: false, name: 0 }
 }
 
 pub(crate) fn append(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> Appended {

@@ -10,8 +10,10 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InconsistentGroupProtocolException;
+import org.apache.kafka.common.errors.InvalidRequestException;
 
 /** Dotted names, path names and short names: each of them in every place, one topic behind all of them. */
 final class NameCases {
@@ -100,16 +102,32 @@ final class NameCases {
     static void twoNamesOfATopicInOneClient(Millpond millpond) throws Exception {
         millpond.volume("trading", 1);
         try (var broker = new Broker(millpond.kafka); var consumer = broker.consumer(null)) {
-            for (String name : List.of(DOTTED, PATH, DOTTED, PATH)) {
-                broker.produceValues(name, 5, name);
-            }
+            broker.produce(both(), "enable.idempotence", false);
             var spots = List.of(new TopicPartition(DOTTED, 0), new TopicPartition(PATH, 0));
             consumer.assign(spots);
-            var records = Broker.read(consumer, 40);
+            var records = Broker.read(consumer, 20);
             for (var spot : spots) {
-                Check.equal(20L, records.stream().filter(record -> record.topic().equals(spot.topic())).count());
+                Check.equal(10L, records.stream().filter(record -> record.topic().equals(spot.topic())).count());
             }
             Check.equal(2, get(broker.admin.describeTopics(List.of(DOTTED, PATH)).allTopicNames()).size());
+        }
+    }
+
+    private static List<ProducerRecord<byte[], byte[]>> both() {
+        return Stream.of(DOTTED, PATH).flatMap(name -> values(name, 0, 5, name).stream()).toList();
+    }
+
+    /** It counts a sequence for each name: what looks like a duplicate is none, and must not vanish with success. */
+    @Case
+    static void anIdempotentProducerUnderTwoNamesIsToldSo(Millpond millpond) throws Exception {
+        millpond.volume("trading", 1);
+        try (var broker = new Broker(millpond.kafka); var producer = broker.producer("retries", 3)) {
+            for (var record : values(DOTTED, 0, 5, "v")) {
+                get(producer.send(record));
+            }
+            var refused = Check.fails(InvalidRequestException.class, () -> get(producer.send(values(PATH, 0, 1, "no").get(0))));
+            Check.that(refused.getMessage().contains("another name"), refused.getMessage());
+            Check.equal(5L, broker.end(DOTTED));
         }
     }
 

@@ -5,6 +5,7 @@ import static millpond.compat.Broker.get;
 import static millpond.compat.Broker.values;
 import static millpond.compat.NameCases.DOTTED;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -126,7 +127,11 @@ final class SnapshotCases {
             broker.create(new NewTopic("later", 1, (short) 1));
             broker.produceValues("later", 10, "later");
             broker.produceValues(DOTTED, 10, "late");
-            var read = Broker.read(member, 20).stream().map(ConsumerRecord::topic).collect(Collectors.toSet());
+            Set<String> read = new HashSet<>();
+            Check.until("both are read", () -> {
+                member.poll(Duration.ofMillis(100)).forEach(record -> read.add(record.topic()));
+                return read.containsAll(Set.of("later", DOTTED));
+            });
             Check.equal(Set.of("later", DOTTED), read);
             var assigned = member.assignment().stream().map(TopicPartition::topic).collect(Collectors.toSet());
             Check.equal(Stream.of("plain", "later", DOTTED).collect(Collectors.toSet()), assigned);
