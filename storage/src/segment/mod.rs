@@ -5,6 +5,7 @@ mod files;
 pub(crate) mod index;
 mod merge;
 mod need;
+mod recent;
 mod rewrite;
 mod seal;
 mod sealed_log;

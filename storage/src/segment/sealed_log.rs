@@ -4,19 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::files::About;
 use super::index::{self, EntryRecord, GroupRecord, Index, NewStretch, StretchRecord};
+use super::recent::Recent;
 use super::stretch::SealedFile;
 use super::verified::Verified;
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
 use crate::frame::{FileHeader, FileKind, GroupRead, HEADER_BYTES, Payloads, Scan, Scanned, Scanner};
 use crate::manifest::FileRef;
-use crate::timeline::{Entry, lock};
 use crate::units::{Lsn, TimelineId, TopicPartition};
 
 /// What names a sealed log file and its index.
@@ -37,8 +37,7 @@ pub(crate) struct SealedLog {
     index_file: Arc<dyn File>,
     index: Index,
     about: About,
-    /// The entries that were asked for last: a consumer asks again and again.
-    recent: Mutex<Option<(TopicPartition, Arc<[Entry]>)>>,
+    recent: Recent,
     verified: Arc<Verified>,
 }
 
@@ -66,7 +65,15 @@ impl SealedLog {
             last_time: groups.last().map_or(0, |group| group.time),
             stretches: index.stretches.clone(),
         };
-        Ok(Arc::new(Self { named, file, index_file, index, about, recent: Mutex::new(None), verified: Arc::default() }))
+        Ok(Arc::new(Self {
+            named,
+            file,
+            index_file,
+            index,
+            about,
+            recent: Recent::default(),
+            verified: Arc::default(),
+        }))
     }
 }
 
@@ -114,15 +121,8 @@ impl SealedFile for SealedLog {
         Ok((frame.slice(..HEADER_BYTES), frame.slice(HEADER_BYTES..)))
     }
 
-    fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>> {
-        if let Some((of, entries)) = &*lock(&self.recent)
-            && *of == partition
-        {
-            return Ok(Arc::clone(entries));
-        }
-        let entries = index::readable(&self.records(partition)?);
-        *lock(&self.recent) = Some((partition, Arc::clone(&entries)));
-        Ok(entries)
+    fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     fn end_at(&self, partition: TopicPartition, lsn: Lsn) -> Result<i64> {

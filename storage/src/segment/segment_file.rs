@@ -7,12 +7,13 @@
 //! Invariants: the index has one entry per batch, so that the nth entry's frame header is the nth of the column; within a stretch offsets and LSNs grow,
 //! with gaps where nothing needed what was between. An index that does not check is made anew, in memory, from batches and headers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::files::About;
 use super::index::{self, EntryRecord, GroupRecord, Index, NO_TIME, NewStretch, StretchRecord};
+use super::recent::Recent;
 use super::stretch::SealedFile;
 use super::verified::Verified;
 use crate::batch::Batch;
@@ -20,7 +21,6 @@ use crate::disk::{Disk, File};
 use crate::error::{Error, Result};
 use crate::frame::{self, FileHeader, FileKind, FrameHeader, HEADER_BYTES};
 use crate::manifest::{FileRef, TimelineDir};
-use crate::timeline::{Entry, lock};
 use crate::units::{FileId, Lsn, TimelineId, TopicPartition};
 
 /// The file while it is open.
@@ -32,8 +32,7 @@ pub(crate) struct Segment {
     found: Found,
     /// Where the frame headers begin.
     column: u64,
-    /// The entries that were asked for last.
-    recent: Mutex<Option<(TopicPartition, Arc<[Entry]>)>>,
+    recent: Recent,
     verified: Arc<Verified>,
 }
 
@@ -90,7 +89,7 @@ impl Segment {
             about,
             found,
             column,
-            recent: Mutex::new(None),
+            recent: Recent::default(),
             verified: Arc::default(),
         }))
     }
@@ -158,15 +157,8 @@ impl SealedFile for Segment {
         Ok((header, self.file.read_exact_at(u64::from(record.position), record.bytes as usize)?))
     }
 
-    fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>> {
-        if let Some((of, entries)) = &*lock(&self.recent)
-            && *of == partition
-        {
-            return Ok(Arc::clone(entries));
-        }
-        let entries = index::readable(&self.records(partition)?);
-        *lock(&self.recent) = Some((partition, Arc::clone(&entries)));
-        Ok(entries)
+    fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// From the frame header: the batch behind it may be gone, so that the next entry does not say where this one ends.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::files::About;
-use super::index::{EntryRecord, GroupRecord, StretchRecord};
+use super::index::{self, EntryRecord, GroupRecord, StretchRecord};
+use super::recent::Recent;
 use super::verified::Verified;
 use crate::disk::File;
 use crate::error::Result;
@@ -77,8 +78,18 @@ pub(crate) trait SealedFile: Send + Sync + Debug {
     /// The frame header and the batch of the nth entry of a stretch, unchecked.
     fn frame(&self, stretch: &StretchRecord, nth: usize, record: &EntryRecord) -> Result<(Bytes, Bytes)>;
 
-    /// Where the batches of a partition lie, in order; from the index, read when it is first asked for.
-    fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>>;
+    /// The entries that were asked for last.
+    fn recent(&self) -> &Recent;
+
+    /// Where the batches of a partition lie, in order; from the index, if it is not among what was asked for last.
+    fn entries(&self, partition: TopicPartition) -> Result<Arc<[Entry]>> {
+        if let Some(entries) = self.recent().get(partition) {
+            return Ok(entries);
+        }
+        let entries = index::readable(&self.records(partition)?);
+        self.recent().put(partition, &entries);
+        Ok(entries)
+    }
 
     /// The offset behind the last batch of the partition that belongs to groups up to `lsn`; its first offset if there is none.
     fn end_at(&self, partition: TopicPartition, lsn: Lsn) -> Result<i64>;
@@ -130,6 +141,11 @@ impl Stretch {
     /// Where its batches lie.
     pub(crate) fn entries(&self) -> Result<Arc<[Entry]>> {
         self.sealed.entries(self.partition)
+    }
+
+    /// The same, if they are known without reading the index.
+    pub(crate) fn known_entries(&self) -> Option<Arc<[Entry]>> {
+        self.sealed.recent().get(self.partition)
     }
 
     /// Its end in a view that stands at `lsn`, which is not before its first group.

@@ -5,6 +5,7 @@
 
 mod between;
 mod epoch;
+mod known;
 mod piece;
 mod read;
 mod time;
@@ -93,12 +94,15 @@ impl View {
         self.timeline.0.shared.read_pool.run(move || done(view.bounds(&partition)));
     }
 
-    /// Reads what can be read without a file: from the tail cache, or nothing at the end of the log. `None`: [`View::read`] has to look into files.
-    pub fn read_now(&self, partition: &Partition, read: &Read) -> Option<Result<Fetched>> {
+    /// Reads what can be had without waiting: from the tail cache, from files as far as they are known and in the kernel's cache, or nothing at the end of the
+    /// log. `None`: [`View::read`] has to look into files.
+    pub fn read_now(&self, partition: &Arc<Partition>, read: &Read) -> Option<Result<Fetched>> {
         if self.at.is_some() {
             return None;
         }
-        self.read_cached(partition, read, live_bounds(partition)).transpose()
+        let bounds = live_bounds(partition);
+        let cached = self.read_cached(partition, read, bounds).transpose();
+        cached.or_else(|| self.read_known(partition, read, bounds).map(Ok))
     }
 
     /// Reads batches from files, on a thread of the read pool.

@@ -17,7 +17,7 @@ use super::{Bounds, Fetched, Piece, Read, Stored, View};
 use crate::batch::Batch;
 use crate::disk::File;
 use crate::error::{Error, Result};
-use crate::segment::Verified;
+use crate::segment::{Stretch, Verified};
 use crate::timeline::{Entry, EpochStart, Partition, Pieces};
 
 /// Frames no further apart than this are read in one go.
@@ -48,7 +48,7 @@ pub(crate) struct Wanted {
     epochs: Vec<EpochStart>,
     pub(crate) fetched: Fetched,
     /// How much of it was found sound before.
-    known: usize,
+    pub(super) known: usize,
     /// Where what was taken of the present window lies in it, neighbours as one: not yet among the pieces, but counted.
     runs: Vec<Range<usize>>,
 }
@@ -62,7 +62,7 @@ impl Wanted {
     }
 
     /// How many bytes are still wanted; with the first batch it may be more.
-    fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         self.max_bytes.saturating_sub(self.fetched.bytes)
     }
 
@@ -265,6 +265,12 @@ pub(crate) struct Source {
     end: i64,
 }
 
+/// Where an offset is looked for.
+enum Either {
+    Sealed(Stretch),
+    Tail(Option<Source>),
+}
+
 /// Entries of a tail chunk (copied, from the wanted one on) or of a sealed file (shared).
 pub(crate) enum Entries {
     Copied(Vec<Entry>),
@@ -287,14 +293,34 @@ impl Source {
     /// The file that holds `offset`, or else the next one that holds a later offset.
     /// (Of a file that is not sealed, entries for about `bytes`.)
     fn at(partition: &Partition, offset: i64, bytes: usize) -> Result<Option<Self>> {
-        let stretch = {
-            let pieces = partition.pieces();
-            let sealed = pieces.sealed.partition_point(|stretch| stretch.end_offset <= offset);
-            let Some(stretch) = pieces.sealed.get(sealed) else { return Ok(Self::in_tail(&pieces, offset, bytes)) };
-            stretch.clone()
+        let stretch = match Self::sealed_or_tail(partition, offset, bytes) {
+            Either::Sealed(stretch) => stretch,
+            Either::Tail(source) => return Ok(source),
         };
-        let (file, verified, entries) = (stretch.file(), stretch.verified(), Entries::Shared(stretch.entries()?));
-        Ok(Some(Self { file, verified, entries, end: stretch.end_offset }))
+        let entries = stretch.entries()?;
+        Ok(Some(Self::sealed(&stretch, entries)))
+    }
+
+    /// The same, where no index has to be read for it.
+    pub(super) fn known(partition: &Partition, offset: i64, bytes: usize) -> Option<Self> {
+        match Self::sealed_or_tail(partition, offset, bytes) {
+            Either::Sealed(stretch) => Some(Self::sealed(&stretch, stretch.known_entries()?)),
+            Either::Tail(source) => source,
+        }
+    }
+
+    fn sealed_or_tail(partition: &Partition, offset: i64, bytes: usize) -> Either {
+        let pieces = partition.pieces();
+        let sealed = pieces.sealed.partition_point(|stretch| stretch.end_offset <= offset);
+        match pieces.sealed.get(sealed) {
+            Some(stretch) => Either::Sealed(stretch.clone()),
+            None => Either::Tail(Self::in_tail(&pieces, offset, bytes)),
+        }
+    }
+
+    fn sealed(stretch: &Stretch, entries: Arc<[Entry]>) -> Self {
+        let (file, verified) = (stretch.file(), stretch.verified());
+        Self { file, verified, entries: Entries::Shared(entries), end: stretch.end_offset }
     }
 
     fn in_tail(pieces: &Pieces, offset: i64, bytes: usize) -> Option<Self> {
@@ -311,6 +337,18 @@ impl Source {
         let end = chunk.entries.get(first + entries.len()).map_or(chunk.end_offset, |next| next.base_offset);
         let (file, verified) = (Arc::clone(&chunk.log.file), Arc::clone(&chunk.log.verified));
         Some(Self { file, verified, entries: Entries::Copied(entries), end })
+    }
+
+    /// Takes what is wanted of this file up to the first batch that would have to be read.
+    pub(super) fn take_all_known(&self, wanted: &mut Wanted) {
+        let mut at = first_holding(self.entries.as_slice(), wanted.from);
+        while at < self.entries.as_slice().len() {
+            let known = self.take_known(at, wanted);
+            if known == 0 {
+                return;
+            }
+            at += known;
+        }
     }
 
     /// Takes what is wanted of this file.

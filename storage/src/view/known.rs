@@ -1,0 +1,27 @@
+//! Reads that wait for nothing: what was found sound before, and lies in the kernel's cache, by where it is in its file.
+
+use std::sync::Arc;
+
+use super::read::{Source, Wanted};
+use super::{Bounds, Fetched, Read, View};
+use crate::timeline::Partition;
+
+impl View {
+    /// Reads up to the first batch that would have to be read and checked; `None` if that is the first.
+    pub(super) fn read_known(&self, partition: &Arc<Partition>, read: &Read, bounds: Bounds) -> Option<Fetched> {
+        let mut wanted = Wanted::new(read, bounds);
+        while wanted.from < bounds.high_watermark {
+            let before = wanted.from;
+            let (holder, limit) = partition.holder(before);
+            wanted.limit = bounds.high_watermark.min(limit);
+            let Some(source) = Source::known(holder, before, wanted.left()) else { break };
+            source.take_all_known(&mut wanted);
+            if wanted.from == before {
+                break;
+            }
+        }
+        let stats = &self.timeline.0.shared.stats;
+        stats.known_bytes.add(wanted.known as u64);
+        (wanted.known > 0).then_some(wanted.fetched)
+    }
+}
