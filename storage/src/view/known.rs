@@ -7,17 +7,19 @@ use super::{Bounds, Fetched, Read, View};
 use crate::timeline::Partition;
 
 impl View {
-    /// Reads up to the first batch that would have to be read and checked; `None` if that is the first.
+    /// Reads what is wanted, if nothing of it has to be read and checked.
     pub(super) fn read_known(&self, partition: &Arc<Partition>, read: &Read, bounds: Bounds) -> Option<Fetched> {
         let mut wanted = Wanted::new(read, bounds);
         while wanted.from < bounds.high_watermark {
             let before = wanted.from;
             let (holder, limit) = partition.holder(before);
             wanted.limit = bounds.high_watermark.min(limit);
-            let Some(source) = Source::known(holder, before, wanted.left()) else { break };
-            source.take_all_known(&mut wanted);
-            if wanted.from == before {
+            let is_enough = Source::known(holder, before, wanted.left())?.take_all_known(&mut wanted);
+            if is_enough {
                 break;
+            }
+            if wanted.from == before {
+                return None;
             }
         }
         let stats = &self.timeline.0.shared.stats;

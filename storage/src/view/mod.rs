@@ -94,7 +94,7 @@ impl View {
         self.timeline.0.shared.read_pool.run(move || done(view.bounds(&partition)));
     }
 
-    /// Reads what can be had without waiting: from the tail cache, from files as far as they are known and in the kernel's cache, or nothing at the end of the
+    /// Reads what can be had without waiting: from the tail cache, from files where all of it is known and in the kernel's cache, or nothing at the end of the
     /// log. `None`: [`View::read`] has to look into files.
     pub fn read_now(&self, partition: &Arc<Partition>, read: &Read) -> Option<Result<Fetched>> {
         if self.at.is_some() {

@@ -339,16 +339,18 @@ impl Source {
         Some(Self { file, verified, entries: Entries::Copied(entries), end })
     }
 
-    /// Takes what is wanted of this file up to the first batch that would have to be read.
-    pub(super) fn take_all_known(&self, wanted: &mut Wanted) {
-        let mut at = first_holding(self.entries.as_slice(), wanted.from);
-        while at < self.entries.as_slice().len() {
+    /// Takes what is wanted of this file up to the first batch that would have to be read; whether no more is wanted.
+    pub(super) fn take_all_known(&self, wanted: &mut Wanted) -> bool {
+        let entries = self.entries.as_slice();
+        let mut at = first_holding(entries, wanted.from);
+        while let Some(entry) = entries.get(at) {
             let known = self.take_known(at, wanted);
             if known == 0 {
-                return;
+                return !wanted.wants(entry.base_offset, entry.bytes as usize);
             }
             at += known;
         }
+        false
     }
 
     /// Takes what is wanted of this file.
