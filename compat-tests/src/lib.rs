@@ -12,7 +12,7 @@
 //!
 //! # Where a test goes
 //!
-//! There are three test binaries, so that they link quickly; each is a folder with a `main.rs` that lists its modules:
+//! There are a few test binaries, so that they link quickly; each is a folder with a `main.rs` that lists its modules:
 //!
 //! - `tests/api/<name>.rs` mirrors `broker/src/api/<name>.rs`: every version and every error which that file claims.
 //!   Add the file and one `mod` line to `tests/api/main.rs`. A test starts its own server and talks to it:
@@ -27,7 +27,9 @@
 //!   ```
 //! - `tests/clients/` has real clients in Rust; those in other languages are in `clients/<language>/`, each with a `run`
 //!   that takes a bootstrap address. All of them pass against Apache Kafka, too.
-//! - `tests/crash/` kills the broker under load and reads everything back.
+//! - `tests/crash/` kills the broker under load and reads everything back;
+//! - `tests/volumes/` freezes and clones volumes under load, and kills the broker at every named step of that;
+//! - `tests/process/` has the program as a process, and its commands.
 //!
 //! `MILLPOND_BIN` names the binary to test; without it the harness builds the one of this workspace.
 //! `MILLPOND_BOOTSTRAP` names a running broker (Apache Kafka, say) that the tests in `tests/clients/` then use.

@@ -1,0 +1,5 @@
+//! Volumes of the real binary under load: what is frozen, cloned and restored is a state that there was, whatever happens meanwhile.
+
+mod cut;
+mod history;
+mod view;
