@@ -2,6 +2,7 @@
 //!
 //! - [`server::Server`]: the real binary on a free port with a directory of its own, to be killed and started again;
 //! - [`wire::Wire`]: a raw client that sends any frame, or any request in any version, and reads the answers;
+//! - [`directory`]: data copied and measured;
 //! - [`http`]: the broker's `/v1` resources and metrics, in blocking calls;
 //! - [`requests`]: the requests that tests send most, in one line each;
 //! - [`random`]: numbers from seeds that are printed;
@@ -35,6 +36,7 @@
 //! `MILLPOND_BOOTSTRAP` names a running broker (Apache Kafka, say) that the tests in `tests/clients/` then use.
 
 pub mod batch;
+pub mod directory;
 pub mod http;
 pub mod random;
 pub mod requests;

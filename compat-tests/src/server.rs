@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::directory;
 use crate::wire::Wire;
 
 /// How long a start or a clean stop may take.
@@ -72,6 +73,14 @@ impl Builder {
     /// With its data below a directory that is there: on another file system, say.
     pub fn data_in(mut self, directory: &Path) -> Self {
         self.data = Some(Arc::new(tempfile::tempdir_in(directory).expect("a directory can be made there")));
+        self
+    }
+
+    /// With a copy of a directory of data.
+    pub fn copy_of(mut self, data: &Path) -> Self {
+        let copy = tempfile::tempdir().expect("a directory can be made");
+        directory::copy(data, copy.path());
+        self.data = Some(Arc::new(copy));
         self
     }
 
@@ -338,6 +347,12 @@ fn address_after(word: &str, line: &str) -> Option<String> {
             port == Some(true)
         })
         .map(str::to_owned)
+}
+
+/// Kills a broker by its process id, while others use its [`Server`]; [`Server::kill`] has to follow.
+pub fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("it runs");
+    kill_process(pid, Signal::KILL).expect("it is our child");
 }
 
 /// The binary to test: `MILLPOND_BIN`, or this workspace's own, built once per test process.

@@ -55,6 +55,7 @@ impl Engine {
             move |engine| {
                 let made = engine.make(new)?;
                 let named = engine.name(&made.info, name);
+                engine.shared().disk.fail_point("branch.after_fact")?;
                 engine.settle(made, named)
             },
             done,
@@ -102,6 +103,7 @@ impl Engine {
         self.in_turn(
             move |engine| {
                 let (stand, lease) = engine.stand(view)?;
+                engine.shared().disk.fail_point("pin.before_fact")?;
                 let pinned = engine.transact(move |txn| {
                     let id = txn.counter(Numbers::Pin);
                     let result = pin(txn, stand, PinId(id));
@@ -110,6 +112,7 @@ impl Engine {
                     }
                     result
                 })?;
+                engine.shared().disk.fail_point("pin.after_fact")?;
                 if pinned.is_ok() {
                     lease.keep();
                 }
@@ -137,6 +140,7 @@ impl Engine {
                     }
                     (result, gone)
                 })?;
+                engine.shared().disk.fail_point("unpin.after_fact")?;
                 if let Some(pin) = gone
                     && let Some(timeline) = engine.timeline(pin.timeline)
                 {
@@ -161,6 +165,7 @@ impl Engine {
             move |engine| {
                 let timeline = engine.known(timeline)?;
                 let result = engine.transact(decide)?;
+                engine.shared().disk.fail_point("unname.after_fact")?;
                 if result.is_ok() {
                     timeline.0.end();
                     engine.wake_maintenance();
@@ -353,6 +358,7 @@ impl Engine {
                 Some(info)
             })?;
             let Some(info) = removing else { continue };
+            self.shared().disk.fail_point("branch.removing")?;
             self.forget(id);
             timeline.0.forsake();
             drop(timeline);

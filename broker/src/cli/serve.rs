@@ -197,6 +197,7 @@ async fn serve_clients(
     state.listen(listeners);
     let groups = tokio::spawn(Arc::clone(&broker.groups).run());
     let volumes = tokio::spawn(broker.volumes.clone().run());
+    let topics = tokio::spawn(broker.topics.clone().run());
     state.readiness.ready();
     announce(&broker.config, kafka_address, http_address)?;
     signals.first().await;
@@ -210,6 +211,7 @@ async fn serve_clients(
     broker.groups.coordinator().stop();
     groups.abort();
     volumes.abort();
+    topics.abort();
     server.shutdown().await;
     Ok(())
 }

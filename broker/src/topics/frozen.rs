@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use dashmap::DashMap;
-use millpond_storage::state::{Pin, State};
+use millpond_storage::state::{Pin, PinId, State};
 use millpond_storage::{Bounds, Error, Partition, Timeline, TopicPartition, View};
 
 use super::TopicError;
@@ -22,6 +22,7 @@ const LOADED_MAX: usize = 32;
 pub struct Frozen {
     /// What the facts added up to.
     pub state: Arc<State>,
+    pin: PinId,
     view: View,
     bounds: DashMap<TopicPartition, Bounds>,
 }
@@ -126,9 +127,9 @@ impl Snapshot {
             Ok(view) => view,
             Err(error) => return settle(&slot, Err(error)),
         };
-        let name = Arc::clone(&self.pin.name);
+        let (name, pin) = (Arc::clone(&self.pin.name), self.pin.id);
         self.timeline.state_at(self.pin.lsn, move |state| {
-            let frozen = state.map(|state| Arc::new(Frozen { state, view, bounds: DashMap::new() }));
+            let frozen = state.map(|state| Arc::new(Frozen { state, pin, view, bounds: DashMap::new() }));
             match &frozen {
                 Ok(frozen) => recent.note(frozen),
                 Err(error) => tracing::error!(snapshot = %name, %error, "a snapshot cannot be read"),
@@ -169,6 +170,15 @@ impl Recent {
         drop(recent);
         // It may be large.
         drop(oldest);
+    }
+
+    /// Lets go of those that were deleted: what is loaded keeps the bytes of its view.
+    pub(super) fn keep(&self, is_there: impl Fn(PinId) -> bool) {
+        let mut recent = lock(&self.0);
+        let (kept, gone) = recent.drain(..).partition::<VecDeque<_>, _>(|known| is_there(known.pin));
+        *recent = kept;
+        drop(recent);
+        drop(gone);
     }
 
     /// Lets go of all that nobody else holds on to: they are loaded again when they are asked for.

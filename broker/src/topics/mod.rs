@@ -19,6 +19,7 @@ mod error;
 pub(crate) mod fixture;
 mod frozen;
 pub mod ids;
+mod keeper;
 mod known;
 mod limits;
 mod lost;

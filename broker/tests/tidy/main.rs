@@ -4,6 +4,7 @@
 //! how far; a row that is not needed any more fails too, so that the lists shrink.
 
 mod apis;
+mod fail_points;
 mod floors;
 mod names;
 mod sizes;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use millpond_compat_tests::batch::{Batch, Record};
+pub(crate) use millpond_compat_tests::directory::copy as copy_dir;
 use millpond_compat_tests::requests;
 use millpond_compat_tests::server::Server;
 use millpond_compat_tests::wire::Wire;
@@ -187,20 +188,6 @@ fn group(server: &Server) -> Value {
     assert!(object.contains_key("members") && object.contains_key("state"), "{object:?}");
     object.retain(|key, _| key == "members" || key == "state");
     group
-}
-
-/// Copies a directory and all in it.
-pub(crate) fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory can be made");
-    for entry in fs::read_dir(from).expect("it is there") {
-        let entry = entry.expect("it can be read");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("it has a type").is_dir() {
-            copy_dir(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("it can be copied");
-        }
-    }
 }
 
 /// Puts a copy in the place of a directory.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use millpond_compat_tests::batch::{Batch, Record};
 use millpond_compat_tests::random::Random;
-use millpond_compat_tests::server::Server;
+use millpond_compat_tests::server::{self, Server};
 use millpond_compat_tests::{http, requests};
 use serde_json::{Value, json};
 
@@ -238,7 +238,7 @@ impl World {
             let freezing = scope.spawn(|| freeze_until_killed(history, http, &killed));
             await_events(history, random.between(50, 600));
             killed.store(true, Ordering::SeqCst);
-            kill(pid);
+            server::kill(pid);
             taken.extend(freezing.join().expect("it saw nothing wrong"));
         });
         self.server.kill();
@@ -337,11 +337,6 @@ fn await_events(history: &History, more: u64) {
         assert!(Instant::now() < deadline, "the load does not go on");
         thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn kill(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("it runs");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is our child");
 }
 
 /// Stops the chains at the end of a scope, whatever ended it.

@@ -2,4 +2,7 @@
 
 mod cut;
 mod history;
+mod kills;
+mod pond;
+mod steps;
 mod view;

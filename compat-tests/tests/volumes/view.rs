@@ -131,7 +131,7 @@ fn read_positions(wire: &mut Wire, topic: &str) -> Vec<Option<(i64, usize)>> {
 }
 
 /// Asks until the answer is one.
-fn once<T>(mut ask: impl FnMut() -> T, is_answer: impl Fn(&T) -> bool) -> T {
+pub(crate) fn once<T>(mut ask: impl FnMut() -> T, is_answer: impl Fn(&T) -> bool) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         let answer = ask();

@@ -15,6 +15,8 @@ mod real;
 pub mod sim;
 #[cfg(test)]
 mod tests;
+#[cfg(debug_assertions)]
+mod trap;
 
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
@@ -104,7 +106,8 @@ pub trait Disk: Send + Sync + Debug {
     fn lock(&self, path: &Path) -> Result<Box<dyn Lock>>;
 
     /// A named place in the order of writes and syncs where a crash is of interest (`roll.after_create`). Costs nothing
-    /// and succeeds, but on a [`SimDisk`] on which a test armed the name: there the process "dies" at this place.
+    /// and succeeds, but on a [`SimDisk`] on which a test armed the name: there the process "dies" at this place. (The real disk has
+    /// a trap for tests, in builds with debug assertions: there the process does die.)
     fn fail_point(&self, _name: &'static str) -> Result<()> {
         Ok(())
     }

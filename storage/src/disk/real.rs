@@ -14,6 +14,8 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::FallocateFlags;
 use rustix::io::{ReadWriteFlags, retry_on_intr};
 
+#[cfg(debug_assertions)]
+use super::trap::Trap;
 use super::{Disk, Entry, File, Lock, Metadata, Space};
 use crate::error::{Error, Result};
 
@@ -30,12 +32,19 @@ const PROBE_BYTES: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    /// Where a test has the process end.
+    #[cfg(debug_assertions)]
+    trap: Option<Trap>,
 }
 
 impl RealDisk {
     /// The disk whose paths are relative to `root`; `create_dir_all("")` makes that directory.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            #[cfg(debug_assertions)]
+            trap: Trap::of_environment(),
+        }
     }
 
     /// The data directory.
@@ -156,6 +165,14 @@ impl Disk for RealDisk {
             Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: self.root.clone() }),
             Err(fs::TryLockError::Error(e)) => Err(Error::io(&full, &e)),
         }
+    }
+
+    #[cfg(debug_assertions)]
+    fn fail_point(&self, name: &'static str) -> Result<()> {
+        if let Some(trap) = &self.trap {
+            trap.pass(name);
+        }
+        Ok(())
     }
 }
 

@@ -225,7 +225,9 @@ pub(crate) fn raise_to(engine: &Engine, timeline: &Timeline, wanted: Moment) -> 
             txn.put(fact);
         }
     };
+    inner.shared.disk.fail_point("floor.planned")?;
     wait(|done| engine.system().transact(raise, done))?;
+    inner.shared.disk.fail_point("floor.after_fact")?;
     inner.history.settle(floor.lsn);
     Ok(())
 }
@@ -274,6 +276,7 @@ pub(super) fn unlink(inner: &Inner, file: &File) -> Result<()> {
 fn thin_state_ats(inner: &Inner, need: &Need<'_>) -> Result<()> {
     for lsn in need.spare_state_ats() {
         inner.edit(&Edit::StateAt { lsn, added: false })?;
+        inner.shared.disk.fail_point("collect.after_state_at_edit")?;
         let path = lock(&inner.manifest).dir().state_at(lsn);
         if inner.shared.disk.exists(&path)? {
             inner.shared.disk.remove(&path)?;

@@ -38,6 +38,18 @@ async fn a_snapshot_is_loaded_once_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn what_is_loaded_of_one_goes_with_it() {
+    let (fixture, topics, scope) = world().await;
+    let Scope::Snapshot(pin) = scope else { panic!("it is one") };
+    let loaded = Arc::downgrade(&topics.load(pin).await.unwrap());
+    topics.forget_deleted_snapshots();
+    assert!(loaded.upgrade().is_some(), "it stays loaded");
+    fixture.delete_snapshot(pin).await;
+    topics.forget_deleted_snapshots();
+    assert!(loaded.upgrade().is_none(), "it would keep the bytes of its view");
+}
+
+#[tokio::test]
 async fn its_topics_are_what_they_were() {
     let (fixture, topics, scope) = world().await;
     let everything = Scope::Everything;
