@@ -5,7 +5,7 @@
 //! replicas; there are none, so it bounds nothing. A batch is refused alone, with Kafka's code and a message (v8). Transactional ids are refused until there
 //! are transactions.
 //!
-//! A batch that its volume's hard quota has no room for is refused with NOT_ENOUGH_REPLICAS, which every client retries; the answer throttles, and the
+//! A batch that its volume's hard quota has no room for is refused with `NOT_ENOUGH_REPLICAS`, which every client retries; the answer throttles, and the
 //! connection is not read from for as long. What its producer sent behind it is refused likewise, so that no gap comes to be (`quotas::Held`).
 //!
 //! - v3: transactional id, batches of format 2. v5: log start offset. v7: zstd. v8: errors of single records and messages (KIP-467).

@@ -87,8 +87,8 @@ async fn create(args: &RemoteArgs, new: &NewClone) -> Result<String, Failure> {
     }
     let name = &volume.name;
     Ok(format!(
-        "Made volume {name}, which begins as {} and shares its bytes. `millpond volume describe {name}` shows it; its topics \
-         are called {name}.STREAM.TOPIC.\n",
+        "Made volume {name}, which begins as {} and shares its bytes. `millpond topic list {name}` lists its topics, \
+         `millpond listener add 127.0.0.1:9192 --volume {name}` shows them to clients under their short names.\n",
         new.from
     ))
 }
@@ -113,7 +113,8 @@ fn show_list(list: &VolumeList) -> String {
 }
 
 fn show_diff(diff: &Diff) -> String {
-    let same = format!("{} topics are the same in {} and {}.\n", diff.same, diff.from, diff.to);
+    let topics = if diff.same == 1 { "1 topic is".to_owned() } else { format!("{} topics are", diff.same) };
+    let same = format!("{topics} the same in {} and {}.\n", diff.from, diff.to);
     if diff.topics.is_empty() {
         return format!("There is no difference: {same}");
     }

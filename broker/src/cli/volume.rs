@@ -201,7 +201,12 @@ async fn purge_history(args: &RemoteArgs, name: &str) -> Result<String, Failure>
 
 async fn delete(args: &RemoteArgs, name: &str, force: bool) -> Result<String, Failure> {
     Remote::new(args)?.delete_by_force(&["volumes", name], force).await?;
-    if args.json { json(&Deleted { deleted: name.to_owned() }) } else { Ok(format!("Deleted volume {name}.\n")) }
+    if args.json {
+        return json(&Deleted { deleted: name.to_owned() });
+    }
+    Ok(format!(
+        "Deleted volume {name}. Snapshots of it stay until they expire or are deleted: `millpond snapshot list {name}` shows them.\n"
+    ))
 }
 
 /// How far back a past is kept; none: as the broker is set.

@@ -1,6 +1,6 @@
 //! HTTP: health, metrics and the `/v1` resources that the command line and other tools use.
 //!
-//! One file per resource, one row per operation ([`routes`]), from which the OpenAPI document is made, too ([`openapi`]). Handlers
+//! One file per resource, one row per operation ([`routes`]), from which the `OpenAPI` document is made, too ([`openapi`]). Handlers
 //! call the same domain code as `api/`; errors are problem details ([`Problem`]); pages in a browser are kept out ([`guard`]).
 
 mod body;

@@ -1,4 +1,4 @@
-//! What is served under `/v1`, and the OpenAPI document of it: both are made of one list ([`Resources::on`]), so that neither says
+//! What is served under `/v1`, and the `OpenAPI` document of it: both are made of one list ([`Resources::on`]), so that neither says
 //! more than the other. The schemas are those of the types that are read and written.
 
 use std::collections::BTreeMap;

@@ -32,7 +32,7 @@ pub enum ListenerError {
     #[error("there is no {0}")]
     UnknownScope(Scope),
     /// Nothing that was added listens there.
-    #[error("no listener was added at {0}")]
+    #[error("No listener was added at {0}. `millpond listener list` shows those that were.")]
     UnknownAddress(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]

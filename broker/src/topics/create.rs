@@ -132,7 +132,9 @@ impl Topics {
 }
 
 fn nowhere(name: &str) -> InvalidName {
-    InvalidName(format!("'{name}' is in no stream that there is; topics are created in existing ones"))
+    InvalidName(format!(
+        "'{name}' is in no stream that there is; topics are created in existing ones (`millpond stream create VOLUME STREAM` makes one)"
+    ))
 }
 
 fn taken(name: &str, by: &str) -> InvalidName {

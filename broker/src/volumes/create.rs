@@ -117,7 +117,9 @@ fn check_new(new: &NewVolume) -> Result<Arc<str>> {
 /// In the writer of `system`: nothing has the name or stands at the mount.
 fn check_vacant(txn: &Txn<'_>, name: &str, mount: &str) -> Result<()> {
     if txn.get::<Volume>(&name.into()).is_some() {
-        return Err(VolumeError::Taken(format!("There is a volume {name} already.")));
+        return Err(VolumeError::Taken(format!(
+            "There is a volume {name} already. `millpond volume describe {name}` shows it."
+        )));
     }
     let former: Option<FormerVolume> = documents::get(txn, Collection::FormerVolumes, name)?;
     let is_left = |former: &FormerVolume| txn.all::<Pin>().iter().any(|pin| pin.volume.0 == former.id);

@@ -55,7 +55,7 @@ pub enum VolumeError {
     #[error("{0}")]
     InTheWay(String),
     /// The snapshot is protected.
-    #[error("Snapshot {0} is protected. `millpond snapshot unprotect` lets it be deleted.")]
+    #[error("Snapshot {0} is protected. `millpond snapshot unprotect {0}` lets it be deleted.")]
     Protected(String),
     /// A past that is no longer kept.
     #[error("{0}")]

@@ -79,7 +79,9 @@ impl Volumes {
         self.decide(move |txn| {
             let document = document_name(current(txn, &home)?.id, &key);
             if documents::get::<Schedule>(txn, Collection::Schedules, &document)?.is_some() {
-                return Err(VolumeError::Taken(format!("Volume {home} has a schedule {key} already.")));
+                return Err(VolumeError::Taken(format!(
+                    "Volume {home} has a schedule {key} already. `millpond schedule list {home}` shows it."
+                )));
             }
             txn.put(Collection::Schedules.document(&document, &schedule));
             Ok(())

@@ -203,7 +203,9 @@ fn current_timeline(txn: &Txn<'_>, id: VolumeId) -> Option<TimelineId> {
 /// In the writer of `system`: refuses a name that another snapshot of the volume has.
 fn check_vacant(txn: &Txn<'_>, volume: VolumeId, name: &str) -> Result<()> {
     if is_taken(txn, volume, name) {
-        return Err(VolumeError::Taken(format!("There is a snapshot {name} of this volume already.")));
+        return Err(VolumeError::Taken(format!(
+            "There is a snapshot {name} of this volume already: choose another name, or delete it first."
+        )));
     }
     Ok(())
 }

@@ -159,7 +159,9 @@ enum StreamRefusal {
 impl StreamRefusal {
     fn told(self, volume: &str, name: &str) -> VolumeError {
         match self {
-            Self::Exists => VolumeError::Taken(format!("Volume {volume} has a stream {name} already.")),
+            Self::Exists => VolumeError::Taken(format!(
+                "Volume {volume} has a stream {name} already. `millpond stream describe {volume} {name}` shows it."
+            )),
             Self::Held(topic) => VolumeError::InTheWay(format!(
                 "Topic {topic} of stream default has the name of a topic in a stream {name}: delete it or choose another name."
             )),

@@ -32,7 +32,7 @@ impl View {
         Ok(line)
     }
 
-    /// Bytes of the batches of a partition that end behind `from` and not behind `to`, which is at most the end of this view. May read indexes.
+    /// Bytes of the batches of a partition that hold an offset of `[from, to)`, which this view shows. May read indexes.
     pub fn bytes_between(&self, partition: &Arc<Partition>, from: i64, to: i64) -> Result<u64> {
         let (mut at, mut bytes) = (from, 0);
         while at < to {
@@ -47,14 +47,16 @@ impl View {
 
 /// The same of what lies in a partition's own files.
 fn held_between(holder: &Partition, from: i64, to: i64) -> Result<u64> {
-    let is_within = |end_offset: i64| from < end_offset && end_offset <= to;
+    // Where batches that no view sees are gone, the one before them seems to end at the next that is left: there is no range to ask for in between.
+    let is_within = |base_offset: i64, end_offset: i64| base_offset < to && from < end_offset;
     let (sealed, unsealed) = {
         let pieces = holder.pieces();
         let batches = pieces.tail.iter().flat_map(|chunk| {
             let ends = chunk.entries.iter().skip(1).map(|next| next.base_offset).chain([chunk.end_offset]);
             chunk.entries.iter().zip(ends)
         });
-        let within = batches.filter(|(_, end)| is_within(*end)).map(|(entry, _)| u64::from(entry.bytes));
+        let within = batches.filter(|(entry, end)| is_within(entry.base_offset, *end));
+        let within = within.map(|(entry, _)| u64::from(entry.bytes));
         (pieces.sealed.clone(), within.sum::<u64>())
     };
     let mut bytes = unsealed;
@@ -64,7 +66,7 @@ fn held_between(holder: &Partition, from: i64, to: i64) -> Result<u64> {
         } else {
             let records = stretch.sealed.records(stretch.partition)?;
             let ends = records.iter().skip(1).map(|next| next.base_offset).chain([stretch.end_offset]);
-            let within = records.iter().zip(ends).filter(|(_, end)| is_within(*end));
+            let within = records.iter().zip(ends).filter(|(record, end)| is_within(record.base_offset, *end));
             within.map(|(record, _)| u64::from(record.bytes)).sum()
         };
     }

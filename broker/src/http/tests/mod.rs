@@ -1,4 +1,4 @@
-//! HTTP over a socket: every answer that these tests get from `/v1` is held against the OpenAPI document.
+//! HTTP over a socket: every answer that these tests get from `/v1` is held against the `OpenAPI` document.
 
 mod document;
 mod past;

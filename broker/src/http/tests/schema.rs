@@ -17,8 +17,8 @@ pub(super) fn check(document: &Value, schema: &Value, value: &Value) -> Result<(
             "type" => is_of_type(says, value)?,
             "enum" => is_one_of(says, value)?,
             "minimum" => is_at_least(says, value)?,
-            "properties" | "required" | "additionalProperties" | "propertyNames" => {}
-            "items" | "prefixItems" => {}
+            // Looked at below, with the value taken apart.
+            "properties" | "required" | "additionalProperties" | "propertyNames" | "items" | "prefixItems" => {}
             "allOf" => list(says).iter().try_for_each(|each| check(document, each, value))?,
             "oneOf" | "anyOf" => fits_one(document, list(says), value)?,
             silent if SILENT.contains(&silent) => {}

@@ -76,10 +76,10 @@ async fn limits_are_set_changed_and_taken_away() {
 
 #[tokio::test]
 async fn a_stream_lives_from_its_creation_to_its_deletion() {
-    let server = Server::with_broker().await;
-    server.ask("POST", "/v1/volumes", r#"{"name": "trading"}"#).await;
     const ALL: &str = "/v1/volumes/trading/streams";
     const ONE: &str = "/v1/volumes/trading/streams/taq";
+    let server = Server::with_broker().await;
+    server.ask("POST", "/v1/volumes", r#"{"name": "trading"}"#).await;
     let body = r#"{"name": "taq", "partitions_default": 3, "auto_create": false, "config": {"retention.ms": "5"}}"#;
     let (status, created) = server.ask("POST", ALL, body).await;
     assert_eq!((status, &created["partitions_default"], &created["auto_create"]), (201, &3.into(), &false.into()));
