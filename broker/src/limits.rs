@@ -1,7 +1,7 @@
 //! What one client, and all of them together, may take of the broker.
 //!
-//! Every bound makes a connection wait, or closes it; none of them is an error on the wire. The defaults suit a machine
-//! with a few gigabytes of memory; `config/millpond.toml` has the same keys.
+//! Towards Kafka clients every bound makes a connection wait, or closes it; none of them is an error on the wire. The defaults
+//! suit a machine with a few gigabytes of memory; `config/millpond.toml` has the same keys.
 
 use std::time::Duration;
 
@@ -70,6 +70,39 @@ impl Default for Limits {
             frame_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_mins(1),
             shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Bounds on HTTP: tools and scrapers of one broker, of which there are few.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Connections in all. At the bound further ones wait until one ends.
+    pub connections_max: usize,
+    /// Connections from one address. One more is closed as it comes.
+    pub connections_per_address_max: usize,
+    /// Largest body of a request, in bytes. A larger one is refused.
+    pub body_bytes_max: usize,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
+    /// How long the head of a request may take, from its first byte; of the first, from the connection's beginning.
+    pub head_timeout: Duration,
+    /// A connection on which nothing moves for so long is closed.
+    pub idle_timeout: Duration,
+    /// How long a shutdown waits for the requests under way.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 256,
+            connections_per_address_max: 128,
+            body_bytes_max: 1 << 20,
+            body_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(1),
+            shutdown_timeout: Duration::from_secs(2),
         }
     }
 }

@@ -20,11 +20,17 @@ pub(super) fn raise_limit() -> Option<u64> {
     }
 }
 
-/// How many of the `wanted` connections a limit of open files allows: a quarter of it is kept for files.
+/// How many of the `wanted` connections a limit of open files allows: a quarter of it is kept for files and HTTP.
 pub(super) fn connections_max(wanted: usize, open_files_max: Option<u64>) -> usize {
     let Some(limit) = open_files_max else { return wanted };
     let room = limit.saturating_sub((limit / 4).max(FILES_MIN)).max(1);
     wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
+
+/// The same of connections to HTTP, which have an eighth at the most.
+pub(super) fn http_connections_max(wanted: usize, open_files_max: Option<u64>) -> usize {
+    let Some(limit) = open_files_max else { return wanted };
+    wanted.min(usize::try_from((limit / 8).max(1)).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
@@ -39,6 +45,10 @@ mod tests {
         assert_eq!(connections_max(500, Some(1024)), 500);
         assert_eq!(connections_max(10_000, Some(128)), 64);
         assert_eq!(connections_max(10_000, Some(10)), 1);
+        assert_eq!(http_connections_max(256, None), 256);
+        assert_eq!(http_connections_max(256, Some(1 << 20)), 256);
+        assert_eq!(http_connections_max(256, Some(1024)), 128);
+        assert_eq!(http_connections_max(256, Some(5)), 1);
     }
 
     #[test]

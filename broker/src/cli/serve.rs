@@ -27,7 +27,6 @@ use crate::api::SERVED;
 use crate::broker::{Advertised, Broker, Listener, Scope};
 use crate::config::{Address, Config, Durability, LogFormat, ServerConfig, Sources, unread_variables};
 use crate::http::{self, HttpState};
-use crate::limits::Limits;
 use crate::logging;
 use crate::server::{Listeners, Server};
 
@@ -124,7 +123,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut config = args.config()?;
     logging::start(&config.logging);
     warn_of_variables();
-    limit_connections(&mut config.limits);
+    limit_connections(&mut config);
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config));
     // Data that is still being opened is not waited for.
@@ -142,25 +141,32 @@ fn warn_of_variables() {
 }
 
 /// Admits no more connections than there can be descriptors for: files of the data must find theirs.
-fn limit_connections(limits: &mut Limits) {
+fn limit_connections(config: &mut Config) {
     let open_files_max = descriptors::raise_limit();
-    let allowed = descriptors::connections_max(limits.connections_max, open_files_max);
-    if allowed < limits.connections_max {
-        tracing::warn!(
-            "limits.connections_max is {}, but only {allowed} connections are admitted: the process may have {} open \
-             files (ulimit -n, or LimitNOFILE of its unit)",
-            limits.connections_max,
-            open_files_max.unwrap_or(u64::MAX)
-        );
-        limits.connections_max = allowed;
-    }
+    let limit = |key: &str, wanted: &mut usize, allowed: usize| {
+        if allowed < *wanted {
+            tracing::warn!(
+                "{key} is {wanted}, but only {allowed} connections are admitted: the process may have {} open files \
+                 (ulimit -n, or LimitNOFILE of its unit)",
+                open_files_max.unwrap_or(u64::MAX)
+            );
+            *wanted = allowed;
+        }
+    };
+    let (kafka, http) = (&mut config.limits.connections_max, &mut config.http.connections_max);
+    let (of_kafka, of_http) = (
+        descriptors::connections_max(*kafka, open_files_max),
+        descriptors::http_connections_max(*http, open_files_max),
+    );
+    limit("limits.connections_max", kafka, of_kafka);
+    limit("http.connections_max", http, of_http);
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let http = bind("--http", &config.server.http).await?;
     let http_address = http.local_addr()?;
-    let state = HttpState::default();
+    let state = HttpState::new(config.http.clone());
     let stop_http = CancellationToken::new();
     let answering_http = tokio::spawn(http::serve(http, state.clone(), stop_http.clone()));
     let config = Arc::new(config);

@@ -36,7 +36,7 @@ pub use units::{parse_bytes, parse_millis, show_bytes, show_bytes_roughly, show_
 use keys::{Found, Keys, Taken};
 use reference::Explained;
 
-use crate::limits::Limits;
+use crate::limits::{HttpLimits, Limits};
 
 /// Where a value can come from, beside a file's name and "the environment".
 const COMMAND_LINE: &str = "the command line";
@@ -60,6 +60,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[limits]`
     pub limits: Limits,
+    /// `[http]`
+    pub http: HttpLimits,
     /// `[log]`
     pub log: LogConfig,
     /// `[topics]`
@@ -141,6 +143,7 @@ impl Config {
         let config = Self {
             server: ServerConfig::read(&mut keys),
             limits: sections::read_limits(&mut keys),
+            http: sections::read_http_limits(&mut keys),
             log: LogConfig::read(&mut keys),
             topics: TopicsConfig::read(&mut keys),
             groups: GroupsConfig::read(&mut keys),
@@ -150,6 +153,7 @@ impl Config {
             logging: LoggingConfig::read(&mut keys),
             settings: Vec::new(),
         };
+        sections::check_batches(&mut keys, &config.limits, &config.topics);
         keys.finish().map(|taken| (config, taken))
     }
 }
@@ -272,6 +276,7 @@ mod tests {
         assert_eq!(config.server.kafka.to_string(), "127.0.0.1:9092");
         assert_eq!(config.server.advertised, None);
         assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.http, HttpLimits::default());
         assert_eq!(config.log.durability, Durability::Fsync);
         assert_eq!(config.log.file_bytes, 256 << 20);
         assert_eq!(config.topics.retention, Some(Duration::from_hours(7 * 24)));
@@ -327,7 +332,7 @@ mod tests {
         assert!(error.contains("unknown key log.file_bites (from the environment)"), "{error}");
         assert!(error.contains("durability, file_bytes"), "{error}");
         let error = load(&[("lgo.file_bytes", "1")], &[], None).unwrap_err().to_string();
-        assert!(error.contains("the sections are server, limits, log, topics"), "{error}");
+        assert!(error.contains("the sections are server, limits, http, log, topics"), "{error}");
     }
 
     #[test]
@@ -349,7 +354,26 @@ mod tests {
     fn limits_that_contradict_each_other_are_refused() {
         assert_eq!(problems(&[("limits.queued_bytes_max", "1MiB")])[0].key, "limits.queued_bytes_max");
         assert_eq!(problems(&[("groups.session_timeout_max_ms", "1s")])[0].key, "groups.session_timeout_max_ms");
+        assert_eq!(
+            problems(&[("groups.offset_metadata_bytes_max", "32768")])[0].key,
+            "groups.offset_metadata_bytes_max"
+        );
         assert_eq!(problems(&[("server.advertised", "example.com:0")])[0].key, "server.advertised");
+    }
+
+    #[test]
+    fn a_batch_that_topics_take_fits_into_a_request_and_can_be_opened() {
+        let found = problems(&[("topics.message_bytes_max", "100MiB")]);
+        assert_eq!(
+            found[0].to_string(),
+            "topics.message_bytes_max = \"100MiB\" (from the command line): expected at most 104856576, since a request of at \
+             most limits.frame_bytes_max (104857600 bytes) brings a batch and 1024 bytes around it"
+        );
+        let found = problems(&[("limits.frame_bytes_max", "1MiB")]);
+        assert!(found[0].to_string().contains("\"1048588\" (from the defaults)"), "{}", found[0]);
+        assert_eq!(problems(&[("limits.decompressed_bytes_max", "1MiB")])[0].key, "limits.decompressed_bytes_max");
+        let fits = [("limits.frame_bytes_max", "1MiB"), ("topics.message_bytes_max", "1047552")];
+        assert!(load(&fits, &[], None).is_ok());
     }
 
     #[test]

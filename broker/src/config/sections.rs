@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::keys::Keys;
-use crate::limits::Limits;
+use crate::limits::{HttpLimits, Limits};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -22,6 +22,8 @@ const DAY: u64 = 24 * 60 * MINUTE;
 
 /// Kafka's 32-bit numbers, where a key is one.
 const INT_MAX: u64 = i32::MAX as u64;
+/// Longer text does not fit into Kafka's format of a position.
+const POSITION_TEXT_MAX: u64 = i16::MAX as u64;
 /// Kafka's 64-bit numbers are signed.
 const LONG_MAX: u64 = i64::MAX as u64;
 
@@ -84,6 +86,39 @@ pub(super) fn read_limits(keys: &mut Keys) -> Limits {
         keys.refuse("limits.queued_bytes_max", allowed);
     }
     limits
+}
+
+/// What a request has beside one batch: its header and names.
+const AROUND_BATCH: usize = 1 << 10;
+
+/// A batch that topics take must fit into a request that is taken, and be opened.
+pub(super) fn check_batches(keys: &mut Keys, limits: &Limits, topics: &TopicsConfig) {
+    let batch = usize::try_from(topics.message_bytes_max).unwrap_or(usize::MAX);
+    let room = limits.frame_bytes_max.saturating_sub(AROUND_BATCH);
+    if batch > room {
+        let frame = limits.frame_bytes_max;
+        let allowed = format!(
+            "at most {room}, since a request of at most limits.frame_bytes_max ({frame} bytes) brings a batch and {AROUND_BATCH} bytes around it"
+        );
+        keys.refuse("topics.message_bytes_max", allowed);
+    }
+    if batch > limits.decompressed_bytes_max {
+        let allowed = format!("at least topics.message_bytes_max ({batch} bytes)");
+        keys.refuse("limits.decompressed_bytes_max", allowed);
+    }
+}
+
+/// `[http]`: what HTTP may take.
+pub(super) fn read_http_limits(keys: &mut Keys) -> HttpLimits {
+    HttpLimits {
+        connections_max: keys.count("http.connections_max", 1..=INT_MAX),
+        connections_per_address_max: keys.count("http.connections_per_address_max", 1..=INT_MAX),
+        body_bytes_max: keys.size("http.body_bytes_max", KIB..=GIB),
+        body_timeout: keys.duration("http.body_timeout_ms", SECOND..=DAY),
+        head_timeout: keys.duration("http.head_timeout_ms", SECOND..=DAY),
+        idle_timeout: keys.duration("http.idle_timeout_ms", SECOND..=DAY),
+        shutdown_timeout: keys.duration("http.shutdown_timeout_ms", 0..=DAY),
+    }
 }
 
 /// When a write counts as done.
@@ -237,7 +272,7 @@ impl GroupsConfig {
             members_max: keys.number("groups.members_max", 1..=INT_MAX),
             offsets_retention: keys.duration("groups.offsets_retention_ms", MINUTE..=INT_MAX * MINUTE),
             offsets_retention_check_interval: keys.duration("groups.offsets_retention_check_interval_ms", 1..=LONG_MAX),
-            offset_metadata_bytes_max: keys.bytes("groups.offset_metadata_bytes_max", 0..=INT_MAX),
+            offset_metadata_bytes_max: keys.bytes("groups.offset_metadata_bytes_max", 0..=POSITION_TEXT_MAX),
         };
         if config.session_timeout_max < config.session_timeout_min {
             keys.refuse("groups.session_timeout_max_ms", "at least groups.session_timeout_min_ms".to_owned());

@@ -1,8 +1,8 @@
 //! The listener behind HTTP, with bounds: so many connections at once, not all of them from one address, none on which
 //! nothing moves, and none that takes its time with the head of a request.
 //!
-//! At the bound of all further connections wait until one ends; a silent one ends after a minute and one with half a head
-//! after ten seconds, so that waiting does. At the bound of its address a connection is closed as it comes.
+//! At the bound of all further connections wait until one ends; silent ones and those with half a head end after a while, so
+//! that waiting does. At the bound of its address a connection is closed as it comes.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,40 +18,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// What connections may do.
-#[derive(Clone, Copy)]
-struct Bounds {
-    connections_max: usize,
-    connections_per_address_max: usize,
-    idle_timeout: Duration,
-    /// From its first byte; of the first head from the connection's beginning.
-    head_timeout: Duration,
-}
-
-/// Tools and scrapers of one broker; there are few.
-const BOUNDS: Bounds = Bounds {
-    connections_max: 256,
-    connections_per_address_max: 128,
-    idle_timeout: Duration::from_mins(1),
-    head_timeout: Duration::from_secs(10),
-};
+use crate::limits::HttpLimits;
 
 /// A TCP listener with bounds.
 pub(super) struct Bounded {
     listener: TcpListener,
     room: Arc<Semaphore>,
     by_address: Arc<ByAddress>,
-    bounds: Bounds,
+    limits: Arc<HttpLimits>,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self::with(listener, BOUNDS)
-    }
-
-    fn with(listener: TcpListener, bounds: Bounds) -> Self {
-        let room = Arc::new(Semaphore::new(bounds.connections_max));
-        Self { listener, room, by_address: Arc::default(), bounds }
+    pub(super) fn new(listener: TcpListener, limits: Arc<HttpLimits>) -> Self {
+        let room = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+        Self { listener, room, by_address: Arc::default(), limits }
     }
 }
 
@@ -63,8 +43,8 @@ impl Listener for Bounded {
         let permit = Arc::clone(&self.room).acquire_owned().await.expect("nobody closes the semaphore");
         loop {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
-            if let Some(place) = Place::take(&self.by_address, peer.ip(), self.bounds.connections_per_address_max) {
-                return (Moving::new(stream, self.bounds, (permit, place)), peer);
+            if let Some(place) = Place::take(&self.by_address, peer.ip(), self.limits.connections_per_address_max) {
+                return (Moving::new(stream, &self.limits, (permit, place)), peer);
             }
         }
     }
@@ -176,8 +156,8 @@ pub(super) struct Moving {
 }
 
 impl Moving {
-    fn new(stream: TcpStream, bounds: Bounds, room: (OwnedSemaphorePermit, Place)) -> Self {
-        let Bounds { idle_timeout, head_timeout, .. } = bounds;
+    fn new(stream: TcpStream, limits: &HttpLimits, room: (OwnedSemaphorePermit, Place)) -> Self {
+        let HttpLimits { idle_timeout, head_timeout, .. } = *limits;
         let idle = Box::pin(sleep(idle_timeout));
         Self { stream, idle, idle_timeout, head: Head::awaited(head_timeout), _room: room }
     }
@@ -244,13 +224,13 @@ mod tests {
 
     use super::*;
 
-    async fn bounded(bounds: Bounds) -> Bounded {
-        Bounded::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), bounds)
+    async fn bounded(limits: HttpLimits) -> Bounded {
+        Bounded::new(TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(limits))
     }
 
     #[tokio::test]
     async fn a_connection_waits_for_room() {
-        let mut bounded = bounded(Bounds { connections_max: 1, ..BOUNDS }).await;
+        let mut bounded = bounded(HttpLimits { connections_max: 1, ..HttpLimits::default() }).await;
         let address = bounded.local_addr().unwrap();
         let (_one, _two) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let (first, _) = bounded.accept().await;
@@ -261,7 +241,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_connection_fails_and_a_moving_one_does_not() {
-        let mut bounded = bounded(Bounds { idle_timeout: Duration::from_millis(20), ..BOUNDS }).await;
+        let mut bounded =
+            bounded(HttpLimits { idle_timeout: Duration::from_millis(20), ..HttpLimits::default() }).await;
         let mut client = TcpStream::connect(bounded.local_addr().unwrap()).await.unwrap();
         let (mut server, _) = bounded.accept().await;
         client.write_all(b"x").await.unwrap();
@@ -271,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_has_its_share() {
-        let mut bounded = bounded(Bounds { connections_per_address_max: 1, ..BOUNDS }).await;
+        let mut bounded = bounded(HttpLimits { connections_per_address_max: 1, ..HttpLimits::default() }).await;
         let address = bounded.local_addr().unwrap();
         let _first = TcpStream::connect(address).await.unwrap();
         let (admitted, _) = bounded.accept().await;
@@ -285,7 +266,8 @@ mod tests {
 
     #[tokio::test]
     async fn half_a_head_is_not_waited_for() {
-        let mut bounded = bounded(Bounds { head_timeout: Duration::from_millis(20), ..BOUNDS }).await;
+        let mut bounded =
+            bounded(HttpLimits { head_timeout: Duration::from_millis(20), ..HttpLimits::default() }).await;
         let mut client = TcpStream::connect(bounded.local_addr().unwrap()).await.unwrap();
         let (mut server, _) = bounded.accept().await;
         client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n").await.unwrap();

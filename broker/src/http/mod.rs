@@ -28,7 +28,6 @@ pub mod topics;
 pub mod volumes;
 
 use std::io;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -47,21 +46,16 @@ use guard::Guard;
 use listener::Bounded;
 use routes::resources;
 
-/// A body is a few settings; none is near this.
-const BODY_BYTES_MAX: usize = 1 << 20;
-
-/// How long requests under way may take after the stop.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// Answers HTTP on `listener` until `stop`, and lets requests under way finish if they do so soon.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) -> io::Result<()> {
     let guard = Guard { on_loopback: listener.local_addr()?.ip().is_loopback() };
-    let answering = axum::serve(Bounded::new(listener), router(state, guard));
+    let patience = state.limits.shutdown_timeout;
+    let answering = axum::serve(Bounded::new(listener, state.limits.clone()), router(state, guard));
     let answering = answering.with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         done = answering.into_future() => done,
         // A connection that is silent in the middle of a request would hold up the stop for a minute.
-        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        () = async { stop.cancelled().await; tokio::time::sleep(patience).await } => Ok(()),
     }
 }
 
@@ -73,7 +67,7 @@ fn router(state: HttpState, guard: Guard) -> Router {
         .merge(resources().into_router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(state.limits.body_bytes_max))
         .layer(from_fn_with_state(guard, guard::guard))
         .with_state(state)
 }

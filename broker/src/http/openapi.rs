@@ -19,6 +19,8 @@ use super::problem::Problem;
 pub(super) const PATH: &str = "/v1/openapi.json";
 /// Why any request may fail.
 const ALWAYS: [u16; 3] = [400, 403, 503];
+/// Why any request with a body may fail, too: it takes too long to arrive, or is too large.
+const OF_BODIES: [u16; 2] = [408, 413];
 
 /// Routes, and what is said of them.
 pub(super) struct Resources {
@@ -74,7 +76,7 @@ impl Operation {
     /// With a body.
     pub(super) fn takes<T: ToSchema>(mut self) -> Self {
         self.body = Some(self.reference::<T>());
-        self
+        self.fails(&OF_BODIES)
     }
 
     /// Answers so.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::health::Readiness;
 use super::problem::Problem;
 use crate::broker::Broker;
+use crate::limits::HttpLimits;
 use crate::metrics::Metrics;
 use crate::server::Listeners;
 
@@ -15,11 +16,18 @@ pub struct HttpState {
     pub metrics: Arc<Metrics>,
     /// What `/readyz` tells.
     pub readiness: Readiness,
+    /// What clients may take.
+    pub limits: Arc<HttpLimits>,
     broker: Arc<OnceLock<Arc<Broker>>>,
     listeners: Arc<OnceLock<Arc<Listeners>>>,
 }
 
 impl HttpState {
+    /// Without a broker yet.
+    pub fn new(limits: HttpLimits) -> Self {
+        Self { limits: Arc::new(limits), ..Self::default() }
+    }
+
     /// The broker is there now: its resources are served.
     pub fn serve(&self, broker: Arc<Broker>) {
         // A second one would be another broker's; the first stays.

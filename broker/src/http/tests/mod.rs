@@ -7,13 +7,17 @@ mod topics;
 mod volumes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::limits::HttpLimits;
 use crate::server::{Listeners, Server as Kafka};
 
 /// A listener on a port of its own.
@@ -28,7 +32,11 @@ pub(super) struct Server {
 impl Server {
     /// One whose broker is not there yet.
     pub(super) async fn start() -> Self {
-        let state = HttpState::default();
+        Self::bounded(HttpLimits::default()).await
+    }
+
+    async fn bounded(limits: HttpLimits) -> Self {
+        let state = HttpState::new(limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let stop = CancellationToken::new();
@@ -40,7 +48,11 @@ impl Server {
 
     /// One with an empty broker.
     pub(super) async fn with_broker() -> Self {
-        let server = Self::start().await;
+        Self::start().await.and_broker()
+    }
+
+    fn and_broker(self) -> Self {
+        let server = self;
         let broker = Arc::new(Broker::in_memory(Config::default()).unwrap());
         server.state.serve(Arc::clone(&broker));
         server.state.listen(Arc::new(Listeners::new(Arc::new(Kafka::of_all_apis(broker)))));
@@ -53,6 +65,20 @@ impl Server {
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Creates a topic by a body that may be shorter than its head says; what comes back until the connection closes.
+    async fn create_topic(&self, length: usize, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let head = format!(
+            "POST /v1/topics HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     async fn get(&self, path: &str) -> (u16, String, String) {
@@ -164,11 +190,22 @@ async fn web_pages_are_refused_before_anything_else() {
     assert_eq!(get.send().await.unwrap().status(), 403);
 }
 
+#[tokio::test]
+async fn a_body_is_as_long_as_it_may_be_and_comes_in_time() {
+    let limits = HttpLimits { body_bytes_max: 64, body_timeout: Duration::from_millis(20), ..HttpLimits::default() };
+    let server = Server::bounded(limits).await.and_broker();
+    let long = format!("{{\"name\": \"{}\"}}", "t".repeat(64));
+    assert_eq!(server.refused("POST", "/v1/topics", &long).await, (413, "body-too-large".to_owned()));
+    let body = br#"{"name": "trades"}"#;
+    let late = server.create_topic(body.len() + 1, body).await;
+    assert!(late.starts_with("HTTP/1.1 408 ") && late.contains("20ms"), "{late}");
+    assert!(server.create_topic(body.len(), body).await.starts_with("HTTP/1.1 201 "));
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_ends_when_told_whatever_a_client_does() {
-    use tokio::io::AsyncWriteExt;
     let server = Server::start().await;
-    let mut slow = tokio::net::TcpStream::connect(&server.address).await.unwrap();
+    let mut slow = TcpStream::connect(&server.address).await.unwrap();
     slow.write_all(b"GET /livez HT").await.unwrap();
     server.stop.cancel();
     server.task.await.unwrap().unwrap();
