@@ -205,6 +205,11 @@ impl Engine {
         maintenance::retain(self)
     }
 
+    /// Whether it takes nothing more: it is closing, or it failed. What it says from then on is of no use to a client.
+    pub fn has_ended(&self) -> bool {
+        self.shared.is_closing() || self.shared.has_failed()
+    }
+
     /// Takes no more, finishes what was submitted, syncs, writes checkpoints, ends the threads.
     pub fn close(&self) -> Result<()> {
         self.shared.closing.store(true, Ordering::Release);

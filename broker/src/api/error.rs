@@ -59,7 +59,8 @@ pub fn of_storage(error: &StorageError) -> ErrorCode {
         // The consumer's application is told, and may seek behind it; KAFKA_STORAGE_ERROR would be retried for ever.
         StorageError::DamagedBatch { .. } => ErrorCode::CorruptMessage,
         StorageError::Invalid(_) | StorageError::Forgotten { .. } => ErrorCode::InvalidRequest,
-        // These stop the start, or the process is going: the client comes back to the next one.
+        // These stop the start, or the process is going: then the connection closes in place of this answer (Java takes it for
+        // final), and the client comes back to the next process.
         StorageError::Newer { .. } | StorageError::Locked { .. } | StorageError::Closed => {
             ErrorCode::BrokerNotAvailable
         }

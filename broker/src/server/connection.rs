@@ -39,7 +39,7 @@ impl End {
             Self::Broken(Broken::Socket(_)) | Self::Finished(Finished::Socket(_)) => "socket",
             Self::Refused(_) => "refused",
             Self::Finished(Finished::Close(_)) => "closed_by_request",
-            Self::Finished(Finished::All) | Self::Shutdown => "shutdown",
+            Self::Finished(Finished::All | Finished::Ended) | Self::Shutdown => "shutdown",
             Self::Expired(why) => why,
         }
     }
@@ -59,7 +59,8 @@ async fn run(shared: &Shared, connection: &Arc<Connection>, stream: &mut TcpStre
     let lane = Lane::new(limits, &shared.unsent_bytes);
     let (reader, writer) = stream.split();
     let frames = Frames::new(reader, &lane, &shared.budget, limits.frame_bytes_max);
-    let mut writing = pin!(Answers::new(writer, &lane, &connection.metrics).write_all());
+    let answers = Answers::new(writer, &lane, &connection.metrics, &shared.broker.engine);
+    let mut writing = pin!(answers.write_all());
     let mut expired = pin!(lane.expired());
     let end = {
         // The reader goes first: what it adds leaves in the same turn.

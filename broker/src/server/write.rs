@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use millpond_storage::Engine;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -32,6 +33,9 @@ pub(super) enum Finished {
     /// A request ends the connection.
     #[error("{0}")]
     Close(&'static str),
+    /// The engine has ended.
+    #[error("the broker ends")]
+    Ended,
     /// The socket failed.
     #[error(transparent)]
     Socket(io::Error),
@@ -43,6 +47,7 @@ pub(super) struct Answers<'a> {
     lane: &'a Lane<'a>,
     /// By place in the table.
     metrics: &'a [Arc<ApiMetrics>],
+    engine: &'a Engine,
     pieces: VecDeque<Piece>,
     bytes: usize,
     /// What is in the pieces: place, length and when each became known.
@@ -50,8 +55,13 @@ pub(super) struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(socket: WriteHalf<'a>, lane: &'a Lane<'a>, metrics: &'a [Arc<ApiMetrics>]) -> Self {
-        Self { socket, lane, metrics, pieces: VecDeque::new(), bytes: 0, frames: Vec::new() }
+    pub(super) fn new(
+        socket: WriteHalf<'a>,
+        lane: &'a Lane<'a>,
+        metrics: &'a [Arc<ApiMetrics>],
+        engine: &'a Engine,
+    ) -> Self {
+        Self { socket, lane, metrics, engine, pieces: VecDeque::new(), bytes: 0, frames: Vec::new() }
     }
 
     /// Writes answers until there are no more.
@@ -66,6 +76,8 @@ impl<'a> Answers<'a> {
             let known = Instant::now();
             self.metrics[place].stage(Stage::Wait, known - handled);
             match outgoing {
+                // An answer may be of its end, which Java takes for final; from a lost connection every client comes back.
+                Outgoing::Frame(_) if self.engine.has_ended() => return Ok(Finished::Ended),
                 Outgoing::Frame(frame) => self.add(frame, place, known),
                 Outgoing::Silent => {}
                 Outgoing::Close(reason) => {

@@ -114,3 +114,16 @@ async fn a_shutdown_does_not_wait_for_ever() {
     client.is_closed().await;
     assert_eq!(running.broker.metrics.connections.open.get(), 0);
 }
+
+#[tokio::test]
+async fn a_broker_whose_engine_has_ended_answers_nothing_and_closes() {
+    let running = start(Limits::default());
+    let mut client = running.connect().await;
+    client.heartbeat(1, "ended").await;
+    let gate = Gate::named("ended");
+    within(gate.entered.notified()).await;
+    running.broker.engine.close().unwrap();
+    gate.opened.notify_one();
+    client.is_closed().await;
+    assert_eq!(running.closed("shutdown"), 1);
+}
