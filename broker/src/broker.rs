@@ -98,9 +98,14 @@ impl Broker {
     }
 
     /// A broker whose data is in memory and goes with it: for tests.
-    pub fn in_memory(mut config: Config) -> Result<Self, Error> {
+    pub fn in_memory(config: Config) -> Result<Self, Error> {
+        Self::on(&SimDisk::new(), config)
+    }
+
+    /// A broker on a disk in memory, which may be made to fail: for tests.
+    pub fn on(disk: &SimDisk, mut config: Config) -> Result<Self, Error> {
         config.disk = DiskConfig { free_bytes_min: 0, ballast_bytes: 0 };
-        Self::open(Arc::new(config), Arc::default(), Arc::new(SimDisk::new()), None)
+        Self::open(Arc::new(config), Arc::default(), Arc::new(disk.clone()), None)
     }
 }
 
@@ -198,7 +203,7 @@ fn end(why: &str) {
 /// One address at which clients connect, and what they see there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Where to listen; port 0 is any free one.
+    /// Where to listen, and port 0 is any free one; in a connection, where it came in.
     pub address: SocketAddr,
     /// What answers tell clients to connect to; none means the address at which each of them reached the broker.
     pub advertised: Option<Advertised>,

@@ -15,6 +15,8 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use super::configs::{self, Refusal};
 use super::text::text;
 use super::{Answer, Api, Context};
+use crate::broker::Advertised;
+use crate::config::Address;
 use crate::topics::describe::{Described, describe_broker, describe_topic};
 
 /// The API.
@@ -50,10 +52,25 @@ fn describe(ctx: &Context, resource: &DescribeConfigsResource) -> Result<Vec<Des
         configs::BROKER if name.is_empty() => Ok(Vec::new()),
         configs::BROKER => {
             configs::check_broker(name, broker.node_id)?;
-            Ok(describe_broker(&broker.config))
+            Ok(as_reached(ctx, describe_broker(&broker.config)))
         }
         other => Err(configs::invalid(format!("Unsupported resource type: {other}"))),
     }
+}
+
+/// Where this client came in, in place of what the broker was asked to listen on (port 0 is any free one), and where it is
+/// told to connect to, which need not have been set.
+fn as_reached(ctx: &Context, mut keys: Vec<Described>) -> Vec<Described> {
+    let Advertised { host, port } = ctx.advertised().clone();
+    for key in &mut keys {
+        let address = match key.name.as_str() {
+            "listeners" => Address::from(ctx.connection.listener.address),
+            "advertised.listeners" => Address { host: host.clone(), port },
+            _ => continue,
+        };
+        key.value = format!("PLAINTEXT://{address}");
+    }
+    keys
 }
 
 /// What a client wants to be told of each key.

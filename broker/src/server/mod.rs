@@ -111,8 +111,8 @@ impl Server {
         socket.bind(listener.address)?;
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
-        let door =
-            Door { shared: Arc::clone(&self.shared), listener: Arc::new(listener), tasks: self.tasks.clone(), killing };
+        let listener = Arc::new(Listener { address, ..listener });
+        let door = Door { shared: Arc::clone(&self.shared), listener, tasks: self.tasks.clone(), killing };
         Ok((address, self.tasks.spawn(door.accept_all(socket))))
     }
 

@@ -122,6 +122,21 @@ fn the_broker_tells_its_keys() {
 }
 
 #[test]
+fn the_broker_tells_where_it_was_reached_though_any_port_would_do() {
+    let server = Server::start();
+    let told = |server: &Server, key: &str| {
+        let answer = server.wire().call(4, &of(vec![resource(BROKER, "1")]));
+        find(&answer.results[0], key).value.as_ref().expect("it has one").to_string()
+    };
+    for key in ["listeners", "advertised.listeners"] {
+        assert_eq!(told(&server, key), format!("PLAINTEXT://{}", server.kafka()));
+    }
+    let advertising = Server::builder().argument("--advertised").argument("broker.example:19092").start();
+    assert_eq!(told(&advertising, "listeners"), format!("PLAINTEXT://{}", advertising.kafka()));
+    assert_eq!(told(&advertising, "advertised.listeners"), "PLAINTEXT://broker.example:19092");
+}
+
+#[test]
 fn what_has_no_configuration_is_refused_by_itself() {
     let server = server();
     let mut wire = server.wire();
