@@ -151,8 +151,10 @@ fn problem(status: u16) -> Value {
         400 => "The request cannot be understood or served",
         403 => "The request is not taken from where it comes, or the broker does not allow it",
         404 => "What is named is not there",
+        408 => "The body took too long to arrive",
         409 => "What is there forbids it",
         410 => "That past is no longer kept",
+        413 => "The body is too large",
         503 => "The broker cannot serve now",
         _ => "It is not done",
     };

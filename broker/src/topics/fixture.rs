@@ -161,11 +161,15 @@ fn pin_of(volume: VolumeId, id: PinId, stand: Stand, kind: PinKind, name: &str) 
     }
 }
 
-/// A batch of these values.
+/// A batch of these values, a millisecond apart from 1000 on.
 pub(crate) fn batch(values: &[&str]) -> Bytes {
+    batch_at(1000, values)
+}
+
+fn batch_at(time: i64, values: &[&str]) -> Bytes {
     let mut builder = BatchBuilder::new();
-    for (at, value) in (0..).zip(values) {
-        let record = NewRecord { value: Some(value.as_bytes()), timestamp: 1000 + at, ..NewRecord::default() };
+    for (timestamp, value) in (time..).zip(values) {
+        let record = NewRecord { value: Some(value.as_bytes()), timestamp, ..NewRecord::default() };
         builder.append(&record).expect("fits");
     }
     Bytes::from(builder.build().expect("a batch"))
@@ -173,7 +177,12 @@ pub(crate) fn batch(values: &[&str]) -> Bytes {
 
 /// Appends a batch of these values to partition 0; the offset of the first.
 pub(crate) async fn append(topic: &Resolved, values: &[&str]) -> i64 {
-    let batch = batch(values);
+    append_at(topic, 1000, values).await
+}
+
+/// The same with the first at this time.
+pub(crate) async fn append_at(topic: &Resolved, time: i64, values: &[&str]) -> i64 {
+    let batch = batch_at(time, values);
     let checked = check(&batch, &RULES).expect("sound");
     let partition = topic.partition(0).expect("it is there");
     let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }];

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::groups::spelling::TopicIdentity;
 use crate::groups::{Groups, TopicNames};
 use crate::scope::Scope;
+use crate::topics::fixture::append_at;
 use crate::topics::{NewTopic, Topics};
 
 /// What the names in subscriptions mean.
@@ -206,32 +207,9 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
 
 /// Appends records to a partition of a topic, as its producer would.
 pub(super) async fn append(pond: &Pond, topic: &str, count: usize) {
-    use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, check};
-    use millpond_storage::{Ack, Append, AppendPart};
-    let rules = Rules {
-        now_ms: 0,
-        timestamp_type: TimestampType::Create,
-        timestamp_before_max_ms: i64::MAX,
-        timestamp_after_max_ms: i64::MAX,
-        keys_required: false,
-        zstd_allowed: true,
-        every_record: true,
-        batch_bytes_max: 1 << 20,
-        plain_bytes_max: 1 << 20,
-    };
-    let mut builder = BatchBuilder::new();
-    // Retention is none of these tests' business.
-    let timestamp = pond.engine.now();
-    for _ in 0..count {
-        builder.append(&NewRecord { value: Some(b"value"), timestamp, ..NewRecord::default() }).unwrap();
-    }
-    let batch = bytes::Bytes::from(builder.build().unwrap());
-    let checked = check(&batch, &rules).unwrap();
     let found = pond.topics.resolve(Scope::Everything, topic).unwrap();
-    let parts = vec![AppendPart { partition: found.partition(0).unwrap(), batch, checked, stamp: false, name: 0 }];
-    let (done, appended) = crate::completion::pair();
-    found.timeline.append(Append { parts, ack: Ack::Visible }, done);
-    appended.await.unwrap().pop().unwrap().unwrap();
+    // Retention is none of these tests' business.
+    append_at(&found, pond.engine.now(), &vec!["value"; count]).await;
 }
 
 pub(super) fn end(pond: &Pond, topic: &str) -> i64 {

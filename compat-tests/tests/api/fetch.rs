@@ -1,5 +1,7 @@
 //! `Fetch`, versions 4–18.
 
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::fetch_request::ForgottenTopic;
@@ -12,7 +14,9 @@ use millpond_compat_tests::wire::Wire;
 use uuid::Uuid;
 
 const OFFSET_OUT_OF_RANGE: i16 = 1;
+const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
 const UNKNOWN_LEADER_EPOCH: i16 = 75;
@@ -102,12 +106,46 @@ fn errors_are_those_of_kafka() {
     assert_eq!(code(wire.call(FETCH, &fetch(&[("trades", 0, 2)]))), OFFSET_OUT_OF_RANGE);
     assert_eq!(code(wire.call(FETCH, &fetch(&[("trades", 1, 0)]))), UNKNOWN_TOPIC_OR_PARTITION);
     assert_eq!(code(wire.call(FETCH, &fetch(&[("missing", 0, 0)]))), UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(code(wire.call(FETCH, &fetch(&[("no name", 0, 0)]))), INVALID_TOPIC_EXCEPTION);
     let mut by_id = fetch(&[("", 0, 0)]);
     by_id.topics[0].topic_id = Uuid::from_u128(9);
     assert_eq!(code(wire.call(13, &by_id)), UNKNOWN_TOPIC_ID);
     let mut epoch = fetch(&[("trades", 0, 0)]);
     epoch.topics[0].partitions[0].current_leader_epoch = 1_000;
     assert_eq!(code(wire.call(FETCH, &epoch)), UNKNOWN_LEADER_EPOCH);
+}
+
+#[test]
+fn a_batch_that_rotted_is_told_of_and_what_lies_behind_it_is_served() {
+    let server = Server::builder().set("log.tail_cache_bytes", "0").start();
+    let (mut wire, _) = with_topic(&server, 1);
+    for value in ["the first", "the second", "the third"] {
+        append(&mut wire, 0, value);
+    }
+    flip(&server, b"the second");
+    for version in 4..=12 {
+        let from = |offset| fetch(&[("trades", 0, offset)]);
+        let before = wire.call(version, &from(0));
+        assert_eq!((first(&before).error_code, count(first(&before))), (0, 1), "v{version}");
+        assert_eq!(first(&wire.call(version, &from(1))).error_code, CORRUPT_MESSAGE, "v{version}");
+        let behind = wire.call(version, &from(2));
+        assert_eq!((first(&behind).error_code, count(first(&behind))), (0, 1), "v{version}");
+    }
+}
+
+/// Flips a bit of these bytes in the log file that has them.
+fn flip(server: &Server, bytes: &[u8]) {
+    let timelines = fs::read_dir(server.data().join("timelines")).expect("it is there");
+    let logs = timelines.flat_map(|timeline| fs::read_dir(timeline.expect("an entry").path().join("log")));
+    for log in logs.flatten() {
+        let path = log.expect("an entry").path();
+        let text = fs::read(&path).expect("it can be read");
+        if let Some(at) = text.windows(bytes.len()).position(|window| window == bytes) {
+            let file = File::options().write(true).open(&path).expect("it can be written");
+            return file.write_all_at(&[text[at] ^ 1], at as u64).expect("it can be written");
+        }
+    }
+    panic!("no log has these bytes");
 }
 
 #[test]

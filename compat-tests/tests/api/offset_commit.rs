@@ -6,8 +6,8 @@ use millpond_compat_tests::requests::{commit, create_topic, name, position, text
 use millpond_compat_tests::wire::Wire;
 
 use crate::group::{
-    FENCED_INSTANCE_ID, ILLEGAL_GENERATION, Member, NONE, OFFSET_METADATA_TOO_LARGE, REBALANCE_IN_PROGRESS,
-    UNKNOWN_MEMBER_ID, UNKNOWN_TOPIC_OR_PARTITION, builder, join_request, start, sync_request,
+    FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INVALID_GROUP_ID, Member, NONE, OFFSET_METADATA_TOO_LARGE,
+    REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, UNKNOWN_TOPIC_OR_PARTITION, builder, join_request, start, sync_request,
 };
 
 fn create(wire: &mut Wire) {
@@ -81,6 +81,18 @@ fn each_position_fails_alone() {
         let expected = [vec![NONE, OFFSET_METADATA_TOO_LARGE, unknown, unknown], vec![unknown], vec![unknown]];
         assert_eq!(codes, expected, "v{version}");
         assert_eq!(answer.topics[2].name.as_str(), "not/legal");
+    }
+}
+
+#[test]
+fn a_group_whose_id_no_position_can_hold_commits_none() {
+    let server = start();
+    let mut wire = server.wire();
+    create(&mut wire);
+    // Longer than a text in the format of positions; only flexible versions can say it.
+    let request = commit(&"g".repeat(1 << 15), "t", 0, 5, "");
+    for version in 8..=9 {
+        assert_eq!(code(&mut wire, version, &request), INVALID_GROUP_ID, "v{version}");
     }
 }
 

@@ -15,8 +15,10 @@ const MESSAGE_TOO_LARGE: i16 = 10;
 const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const INVALID_REQUIRED_ACKS: i16 = 21;
 const INVALID_TIMESTAMP: i16 = 32;
+const INVALID_REQUEST: i16 = 42;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
+const INVALID_TXN_STATE: i16 = 48;
 const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
 const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 const INVALID_RECORD: i16 = 87;
@@ -180,6 +182,33 @@ fn requests_that_cannot_be_served_say_so() {
     by_id.topic_data[0].topic_id = Uuid::from_u128(77);
     assert_eq!(code(wire.call(13, &by_id)), UNKNOWN_TOPIC_ID);
     assert_eq!(wire.call(12, &metadata(&["missing"])).topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+#[test]
+fn a_transactional_batch_without_a_transactional_id_is_of_no_transaction() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let batch = Batch { attributes: 0x10, ..Batch::of_value("x").producer(4_000, 0, 0) };
+    for version in 3..=12 {
+        let refused = answer(&wire.call(version, &one("trades", batch.encode()))).clone();
+        assert_eq!((refused.error_code, refused.base_offset), (INVALID_TXN_STATE, -1), "v{version}");
+        assert_eq!(refused.error_message.is_some(), version >= 8, "v{version}");
+    }
+    let (batches, end) = read_log(&mut wire, "trades", 0, 0);
+    assert_eq!((batches.len(), end), (0, 0), "nothing of it is there");
+}
+
+#[test]
+fn a_partition_is_in_a_request_once() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    let twice = ["a", "b"].map(|value| ("trades".to_owned(), 0, Batch::of_value(value).encode()));
+    let response = wire.call(PRODUCE, &produce(-1, twice));
+    let codes: Vec<i16> =
+        response.responses.iter().flat_map(|topic| &topic.partition_responses).map(|part| part.error_code).collect();
+    assert_eq!(codes, [0, INVALID_REQUEST]);
+    let (batches, _) = read_log(&mut wire, "trades", 0, 0);
+    assert_eq!(batches.len(), 1);
 }
 
 #[test]
