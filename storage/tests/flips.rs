@@ -3,12 +3,15 @@
 //!
 //! Every byte of small files is flipped, and a seeded sample of those of larger ones; each time the engine is opened over the whole directory.
 
+#[path = "support/calls.rs"]
+mod calls;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use millpond_storage::batch::{BatchBuilder, BatchIter, NewRecord, Rules, TimestampType, check};
+use millpond_storage::batch::{BatchBuilder, BatchIter, NewRecord, check};
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
 use millpond_storage::state::{Change, Fact, Numbers, Topic, TopicName};
@@ -16,6 +19,8 @@ use millpond_storage::{
     Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, Options, Policy, Read, Timeline, TopicNumber,
     TopicPartition,
 };
+
+use calls::{RULES, wait};
 
 /// All bytes of a file are flipped if it has no more than these, else so many of them.
 const EVERY_BYTE_UP_TO: usize = 1_200;
@@ -40,32 +45,15 @@ fn options(disk: &SimDisk) -> Options {
     }
 }
 
-fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
-    let (sender, receiver) = mpsc::channel();
-    submit(Box::new(move |outcome| drop(sender.send(outcome))));
-    receiver.recv().expect("the engine answers")
-}
-
 fn log(engine: &Engine) -> Timeline {
     engine.volume(DEFAULT_VOLUME).expect("every engine has it").1
 }
 
 fn append(log: &Timeline, id: TopicPartition, value: &[u8]) -> Option<i64> {
-    let rules = Rules {
-        now_ms: NOW,
-        timestamp_type: TimestampType::Create,
-        timestamp_before_max_ms: i64::MAX,
-        timestamp_after_max_ms: i64::MAX,
-        keys_required: false,
-        zstd_allowed: true,
-        every_record: true,
-        batch_bytes_max: 1 << 20,
-        plain_bytes_max: 1 << 20,
-    };
     let mut builder = BatchBuilder::new();
     builder.append(&NewRecord { value: Some(value), timestamp: NOW, ..NewRecord::default() }).expect("fits");
     let batch = Bytes::from(builder.build().expect("a batch"));
-    let checked = check(&batch, &rules).expect("sound");
+    let checked = check(&batch, &RULES).expect("sound");
     let part = AppendPart { partition: log.partition(id)?, batch, checked, stamp: false, name: 0 };
     let mut results = wait(|done| log.append(Append { parts: vec![part], ack: Ack::Visible }, done));
     Some(results.pop()?.ok()?.base_offset)

@@ -6,8 +6,8 @@ use millpond_storage::batch::BatchIter;
 use millpond_storage::state::{PositionKey, State};
 use millpond_storage::{Read, TopicNumber, TopicPartition, View};
 
+use crate::calls::wait;
 use crate::plain::{PlainPartition, PlainView};
-use crate::world::wait;
 
 pub(crate) fn check_state(state: &State, plain: &PlainView) {
     let topics: Vec<(String, u32, usize)> =

@@ -6,9 +6,10 @@ use millpond_storage::disk::sim::Seed;
 use millpond_storage::state::{Numbers, PinId, PinKind, State, Volume};
 use millpond_storage::{DEFAULT_VOLUME, Error, Lsn, NewTimeline, Timeline, TimelineId, TopicNumber, TopicPartition};
 
+use crate::calls::wait;
 use crate::facts::pin;
 use crate::plain::{PlainSnapshot, PlainView, PlainVolume};
-use crate::world::{World, wait};
+use crate::world::World;
 
 impl World {
     pub(crate) fn restore(&mut self, name: &str, choices: &mut Seed) {

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use millpond_storage::disk::sim::Seed;
 use millpond_storage::{Error, Lsn, Timeline, TopicNumber, TopicPartition};
 
+use crate::calls::wait;
 use crate::plain::{PlainMoment, PlainPartition, PlainView};
-use crate::world::{World, wait};
+use crate::world::World;
 
 impl World {
     pub(crate) fn check_cuts(&mut self, name: &str, choices: &mut Seed) {

@@ -3,8 +3,9 @@
 use millpond_storage::disk::sim::Seed;
 use millpond_storage::{TopicNumber, TopicPartition, View};
 
+use crate::calls::wait;
 use crate::plain::{PlainTopic, PlainView};
-use crate::world::{World, wait};
+use crate::world::World;
 
 impl World {
     /// Gives up the past of a volume: what is left begins with what it is now.

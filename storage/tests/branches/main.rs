@@ -4,9 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a number of the model that is not small is a mistake of the test")]
 
+#[path = "../support/calls.rs"]
+mod calls;
 mod check;
 mod crashes;
 mod cuts;
+#[path = "../support/facts.rs"]
 mod facts;
 mod lineage;
 mod plain;

@@ -1,11 +1,11 @@
 //! An engine with volumes that branch, and the plain model beside it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
-use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, check};
+use millpond_storage::batch::{BatchBuilder, NewRecord, check};
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
 use millpond_storage::state::{
@@ -18,21 +18,11 @@ use millpond_storage::{
 
 use tempfile::TempDir;
 
+use crate::calls::{RULES, wait};
 use crate::check::{check_state, check_view};
 use crate::facts::{pin, volume};
 use crate::plain::{PlainMoment, PlainPartition, PlainSnapshot, PlainTopic, PlainView, PlainVolume};
 
-const RULES: Rules = Rules {
-    now_ms: 0,
-    timestamp_type: TimestampType::Create,
-    timestamp_before_max_ms: i64::MAX,
-    timestamp_after_max_ms: i64::MAX,
-    keys_required: false,
-    zstd_allowed: true,
-    every_record: true,
-    batch_bytes_max: 1 << 20,
-    plain_bytes_max: 1 << 20,
-};
 const VOLUMES_MAX: usize = 6;
 const SNAPSHOTS_MAX: usize = 12;
 const PAST_MAX: usize = 40;
@@ -48,12 +38,6 @@ pub(crate) struct World {
     durability: Durability,
     /// Of every twelfth world: it lies on the real disk, whose syncs take their time.
     index_dir: Option<TempDir>,
-}
-
-pub(crate) fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
-    let (sender, receiver) = mpsc::channel();
-    submit(Box::new(move |outcome| drop(sender.send(outcome))));
-    receiver.recv().expect("the engine answers")
 }
 
 impl World {

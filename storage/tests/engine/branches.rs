@@ -4,43 +4,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 
 use bytes::Bytes;
 use millpond_storage::batch::{BatchBuilder, NewRecord, check};
-use millpond_storage::state::{Numbers, Pin, PinId, PinKind, Txn, Volume, VolumeId};
+use millpond_storage::state::{Numbers, PinId, PinKind, Txn, Volume};
 use millpond_storage::{
     Ack, Append, AppendError, AppendPart, Appended, DEFAULT_VOLUME, Engine, Error, Lsn, NewTimeline, PinnedView,
     Result, Stand, Timeline, TopicPartition,
 };
 
-use crate::world::{DAY, MINUTE, RULES, World};
-
-fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
-    let (sender, receiver) = mpsc::channel();
-    submit(Box::new(move |outcome| drop(sender.send(outcome))));
-    receiver.recv().expect("the engine answers")
-}
-
-fn put_pin(txn: &mut Txn<'_>, stand: Stand, id: PinId, kind: PinKind) {
-    txn.put(Pin {
-        id,
-        timeline: stand.timeline,
-        lsn: stand.lsn,
-        kind,
-        created: 0,
-        volume: VolumeId(1),
-        time: stand.time,
-        expires: None,
-        protected: false,
-        name: format!("pin-{}", id.0).into(),
-        schedule: "".into(),
-    });
-}
+use crate::calls::{RULES, wait};
+use crate::facts::{pin, volume};
+use crate::world::{DAY, MINUTE, World};
 
 fn snapshot(engine: &Arc<Engine>, view: PinnedView) -> Result<Stand> {
     let put = |txn: &mut Txn<'_>, stand, id| {
-        put_pin(txn, stand, id, PinKind::Snapshot);
+        txn.put(pin(id, stand, PinKind::Snapshot));
         Ok::<_, ()>(stand)
     };
     wait(|done| engine.pin(view, put, done)).map(|stand| stand.expect("it is not refused"))
@@ -49,9 +28,7 @@ fn snapshot(engine: &Arc<Engine>, view: PinnedView) -> Result<Stand> {
 fn clone_of(engine: &Arc<Engine>, stand: Stand, name: &'static str) -> Timeline {
     let new = NewTimeline { from: Some((stand.timeline, stand.lsn)), volume: None };
     let put = move |txn: &mut Txn<'_>, info: &millpond_storage::state::TimelineInfo| {
-        let mount = format!("/{name}").into();
-        let (id, timeline) = (info.volume, info.id);
-        txn.put(Volume { name: name.into(), id, timeline, durability: None, created: 0, listed: false, mount });
+        txn.put(volume(name, info.id, info.volume));
         Ok::<_, ()>(info.id)
     };
     let id = wait(|done| engine.branch(new, put, done)).expect("made").expect("it is not refused");
@@ -64,7 +41,7 @@ fn restore(engine: &Arc<Engine>, to: Stand) -> Stand {
     let new = NewTimeline { from: Some((to.timeline, to.lsn)), volume: Some(known.id) };
     let put = move |txn: &mut Txn<'_>, info: &millpond_storage::state::TimelineInfo, end| {
         let id = PinId(txn.take(Numbers::Pin, 1).expect("numbers are left"));
-        put_pin(txn, end, id, PinKind::Safety);
+        txn.put(pin(id, end, PinKind::Safety));
         txn.put(Volume { timeline: info.id, ..known });
         Ok::<_, ()>(end)
     };

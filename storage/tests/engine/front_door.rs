@@ -1,11 +1,11 @@
 //! The engine through its front door: append, read, decide, reopen.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
-use millpond_storage::batch::{BatchBuilder, NewRecord, Rules, TimestampType, check};
+use millpond_storage::batch::{BatchBuilder, NewRecord, check};
 use millpond_storage::disk::RealDisk;
 use millpond_storage::state::{Change, Fact, Numbers, Topic, TopicName};
 use millpond_storage::{
@@ -13,27 +13,11 @@ use millpond_storage::{
     TopicPartition,
 };
 
-const RULES: Rules = Rules {
-    now_ms: 0,
-    timestamp_type: TimestampType::Create,
-    timestamp_before_max_ms: i64::MAX,
-    timestamp_after_max_ms: i64::MAX,
-    keys_required: false,
-    zstd_allowed: true,
-    every_record: true,
-    batch_bytes_max: 1 << 20,
-    plain_bytes_max: 1 << 20,
-};
+use crate::calls::{RULES, wait};
 
 pub(crate) fn options(dir: &std::path::Path) -> Options {
     let disk = Arc::new(RealDisk::new(dir));
     Options { background: false, free_floor_bytes: 0, ballast_bytes: 0, ..Options::new(disk) }
-}
-
-fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
-    let (sender, receiver) = mpsc::channel();
-    submit(Box::new(move |outcome| sender.send(outcome).expect("the test waits")));
-    receiver.recv().expect("the engine answers")
 }
 
 pub(crate) fn create_topic(engine: &Engine, name: &str, partitions: u32) -> TopicNumber {

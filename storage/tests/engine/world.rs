@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
-use millpond_storage::batch::{BatchBuilder, BatchIter, NewRecord, Record, Rules, TimestampType, check};
+use millpond_storage::batch::{BatchBuilder, BatchIter, NewRecord, Record, check};
 use millpond_storage::disk::SimDisk;
 use millpond_storage::state::{Change, Durability, Fact, LogStart, Numbers, Topic, TopicName};
 use millpond_storage::{
@@ -15,22 +15,11 @@ use millpond_storage::{
     Result, Timeline, TopicNumber, TopicPartition, View,
 };
 
+use crate::calls::RULES;
+
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const DAY: i64 = 24 * HOUR;
-
-/// What a batch is held to.
-pub(crate) const RULES: Rules = Rules {
-    now_ms: 0,
-    timestamp_type: TimestampType::Create,
-    timestamp_before_max_ms: i64::MAX,
-    timestamp_after_max_ms: i64::MAX,
-    keys_required: false,
-    zstd_allowed: true,
-    every_record: true,
-    batch_bytes_max: 1 << 20,
-    plain_bytes_max: 1 << 20,
-};
 
 /// What stays over restarts: how engines are opened, and the clock.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! Facts as the model puts them.
+//! Facts as tests put them: a pin and a volume that are nothing special.
 
 use millpond_storage::state::{Pin, PinId, PinKind, Volume, VolumeId};
 use millpond_storage::{Stand, TimelineId};
