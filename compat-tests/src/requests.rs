@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, FetchRequest, GroupId, InitProducerIdRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, ProduceRequest, TopicName,
+    CreateTopicsRequest, FetchRequest, GroupId, InitProducerIdRequest, JoinGroupRequest, JoinGroupResponse,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -125,4 +127,44 @@ pub fn read_log(wire: &mut Wire, topic: &str, partition: i32, offset: i64) -> (V
             return (batches, part.high_watermark);
         }
     }
+}
+
+/// A group's id as the codec wants it.
+pub fn group(group: &str) -> GroupId {
+    GroupId(text(group))
+}
+
+/// A consumer's subscription to one topic.
+pub fn subscription(topic: &str) -> Bytes {
+    let length = u8::try_from(topic.len()).expect("topics of tests have short names");
+    [&[0, 0, 0, 0, 0, 1, 0, length], topic.as_bytes(), &[0xff, 0xff, 0xff, 0xff]].concat().into()
+}
+
+/// A request of a consumer of the topic `topic-of-the-group`, for any version.
+pub fn join_request(version: i16, group: &str, member_id: &str) -> JoinGroupRequest {
+    let protocol =
+        JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription("topic-of-the-group"));
+    let request = JoinGroupRequest::default()
+        .with_group_id(self::group(group))
+        .with_session_timeout_ms(10_000)
+        .with_member_id(text(member_id))
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol]);
+    if version >= 1 { request.with_rebalance_timeout_ms(30_000) } else { request }
+}
+
+/// `SyncGroup` of a leader that is alone: it assigns `assigned` to itself.
+pub fn sync_request(version: i16, group: &str, joined: &JoinGroupResponse) -> SyncGroupRequest {
+    let assignment = SyncGroupRequestAssignment::default()
+        .with_member_id(joined.member_id.clone())
+        .with_assignment(Bytes::from_static(b"assigned"));
+    let request = SyncGroupRequest::default()
+        .with_group_id(self::group(group))
+        .with_generation_id(joined.generation_id)
+        .with_member_id(joined.member_id.clone())
+        .with_assignments(vec![assignment]);
+    if version < 5 {
+        return request;
+    }
+    request.with_protocol_type(Some(text("consumer"))).with_protocol_name(Some(text("range")))
 }

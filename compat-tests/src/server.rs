@@ -212,6 +212,14 @@ impl Server {
 
     /// Starts it on the same data and kills it after this long, wherever in its start it then is.
     pub fn kill_while_starting(&mut self, after: Duration) {
+        self.begin_restart();
+        // The moment is what the caller tests: no event may choose it.
+        thread::sleep(after);
+        self.kill();
+    }
+
+    /// Starts it on the same data and the same addresses, and does not wait until clients are let in.
+    pub fn begin_restart(&mut self) {
         let ended = self.process.try_wait().expect("it is our child").is_some();
         assert!(ended, "kill or stop it first");
         let mut process = spawn(&self.setup, self.data.path(), &self.kafka, &self.http);
@@ -219,9 +227,6 @@ impl Server {
         gather(process.stdout.take().expect("it is piped"), Arc::clone(&self.output), None);
         gather(process.stderr.take().expect("it is piped"), Arc::clone(&self.output), None);
         self.process = process;
-        // The moment is what the caller tests: no event may choose it.
-        thread::sleep(after);
-        self.kill();
     }
 
     /// Other arguments from the next restart on.

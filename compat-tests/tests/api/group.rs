@@ -1,15 +1,9 @@
 //! What the tests of groups share: members that join, sync and leave over a wire of their own.
 
-use bytes::Bytes;
-use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
-use kafka_protocol::messages::{
-    GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
-    SyncGroupResponse,
-};
+use kafka_protocol::messages::{HeartbeatRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
-use millpond_compat_tests::requests::text;
+pub(crate) use millpond_compat_tests::requests::{group as id, join_request, subscription, sync_request};
 use millpond_compat_tests::server::{Builder, Server};
 use millpond_compat_tests::wire::Wire;
 
@@ -40,29 +34,6 @@ pub(crate) fn builder() -> Builder {
     Server::builder().set("groups.initial_rebalance_delay_ms", "0")
 }
 
-pub(crate) fn id(group: &str) -> GroupId {
-    GroupId(text(group))
-}
-
-/// A consumer's subscription to one topic.
-pub(crate) fn subscription(topic: &str) -> Bytes {
-    let length = u8::try_from(topic.len()).expect("topics of tests have short names");
-    [&[0, 0, 0, 0, 0, 1, 0, length], topic.as_bytes(), &[0xff, 0xff, 0xff, 0xff]].concat().into()
-}
-
-/// A request of a consumer of the topic `topic-of-the-group`, for any version.
-pub(crate) fn join_request(version: i16, group: &str, member_id: &str) -> JoinGroupRequest {
-    let protocol =
-        JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription("topic-of-the-group"));
-    let request = JoinGroupRequest::default()
-        .with_group_id(id(group))
-        .with_session_timeout_ms(10_000)
-        .with_member_id(text(member_id))
-        .with_protocol_type(text("consumer"))
-        .with_protocols(vec![protocol]);
-    if version >= 1 { request.with_rebalance_timeout_ms(30_000) } else { request }
-}
-
 /// Joins, by the way of the version: with an id given first, or at once.
 pub(crate) fn join(wire: &mut Wire, version: i16, group: &str) -> JoinGroupResponse {
     let answer = wire.call(version, &join_request(version, group, ""));
@@ -72,22 +43,6 @@ pub(crate) fn join(wire: &mut Wire, version: i16, group: &str) -> JoinGroupRespo
     assert_eq!(answer.error_code, MEMBER_ID_REQUIRED);
     assert!(!answer.member_id.is_empty());
     wire.call(version, &join_request(version, group, &answer.member_id))
-}
-
-/// `SyncGroup` of a leader that is alone: it assigns `assigned` to itself.
-pub(crate) fn sync_request(version: i16, group: &str, joined: &JoinGroupResponse) -> SyncGroupRequest {
-    let assignment = SyncGroupRequestAssignment::default()
-        .with_member_id(joined.member_id.clone())
-        .with_assignment(Bytes::from_static(b"assigned"));
-    let request = SyncGroupRequest::default()
-        .with_group_id(id(group))
-        .with_generation_id(joined.generation_id)
-        .with_member_id(joined.member_id.clone())
-        .with_assignments(vec![assignment]);
-    if version < 5 {
-        return request;
-    }
-    request.with_protocol_type(Some(text("consumer"))).with_protocol_name(Some(text("range")))
 }
 
 /// A member at work, alone in its group or not.

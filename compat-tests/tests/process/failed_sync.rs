@@ -10,10 +10,10 @@ use millpond_compat_tests::server::Server;
 
 use crate::known::{Known, TOPIC};
 
-/// A library whose syncs fail while a file is there.
-fn shim(directory: &Path) -> std::path::PathBuf {
+/// A library whose syncs fail while the file `MILLPOND_TEST_SYNCS_FAIL` is there, and wait while `MILLPOND_TEST_SYNCS_WAIT` is.
+pub(crate) fn shim(directory: &Path) -> std::path::PathBuf {
     let library = directory.join("failed_sync.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/failed_sync.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/syncs.c");
     let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).args([source, "-ldl"]).status();
     assert!(status.expect("there is a C compiler").success());
     library

@@ -10,6 +10,7 @@ mod quota;
 mod rot;
 mod start;
 mod state_index;
+mod stop;
 mod vanished;
 mod volumes;
 
