@@ -1,3 +1,3 @@
-#![no_main]
+#![cfg_attr(feature = "libfuzzer", no_main)]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| millpond_storage::fuzzing::index(data));
+millpond_fuzz::fuzz_target!(|data: &[u8]| millpond_storage::fuzzing::index(data));

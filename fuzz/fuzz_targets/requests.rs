@@ -1,4 +1,4 @@
-#![no_main]
+#![cfg_attr(feature = "libfuzzer", no_main)]
 #![allow(dead_code, reason = "the test of the broker uses more of these modules")]
 
 #[path = "../../broker/tests/hostile_frames/apis.rs"]
@@ -8,4 +8,4 @@ mod body;
 #[path = "../../broker/tests/hostile_frames/sample.rs"]
 mod sample;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| body::requests(data));
+millpond_fuzz::fuzz_target!(|data: &[u8]| body::requests(data));
