@@ -1,6 +1,6 @@
 //! `Produce`, versions 0–13 (0–2 are refused by their answer).
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TransactionalId};
 use millpond_compat_tests::batch::{Batch, Codec, Record};
@@ -15,6 +15,7 @@ const MESSAGE_TOO_LARGE: i16 = 10;
 const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const INVALID_REQUIRED_ACKS: i16 = 21;
 const INVALID_TIMESTAMP: i16 = 32;
+const UNSUPPORTED_VERSION: i16 = 35;
 const INVALID_REQUEST: i16 = 42;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
@@ -67,6 +68,43 @@ fn a_batch_gets_its_offset_in_every_version() {
     let (batches, end) = read_log(&mut wire, "trades", 0, 0);
     assert_eq!((batches.len(), end), (11, 22));
     assert!(batches.iter().all(|read| read.records == batch.records && read.max_timestamp == 7));
+}
+
+/// A message set for partition 1 in a version that had those.
+fn message_set(version: i16, acks: i16) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_i16(0); // Produce
+    frame.put_i16(version);
+    frame.put_i32(1); // correlation id
+    frame.put_i16(-1); // no client id
+    frame.put_i16(acks);
+    frame.put_i32(1_000);
+    frame.put_i32(1); // topics
+    frame.put_i16(6);
+    frame.put_slice(b"trades");
+    frame.put_i32(1); // partitions
+    frame.put_i32(1);
+    frame.put_i32(26);
+    frame.put_slice(&[0; 26]);
+    frame.freeze()
+}
+
+#[test]
+fn versions_of_message_sets_are_refused_by_their_answer() {
+    let server = Server::start();
+    let (mut wire, _) = with_topic(&server);
+    for version in 0..=2 {
+        wire.send_frame(&message_set(version, 1)).expect("it is connected");
+        let mut answer = wire.read_frame().expect("it is answered");
+        assert_eq!((answer.get_i32(), answer.get_i32(), answer.get_i16()), (1, 1, 6), "v{version}: one topic");
+        assert_eq!(answer.split_to(6), "trades", "v{version}");
+        assert_eq!((answer.get_i32(), answer.get_i32()), (1, 1), "v{version}: one partition");
+        assert_eq!((answer.get_i16(), answer.get_i64()), (UNSUPPORTED_VERSION, -1), "v{version}");
+        let (append_time, throttle_time) = (if version >= 2 { 8 } else { 0 }, if version >= 1 { 4 } else { 0 });
+        assert_eq!(answer.len(), append_time + throttle_time, "v{version}");
+    }
+    wire.send_frame(&message_set(2, 0)).expect("it is connected");
+    wire.expect_closed();
 }
 
 #[test]
