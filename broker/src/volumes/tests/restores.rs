@@ -1,6 +1,6 @@
 //! What a restore means to groups and to topics that it takes away.
 
-use millpond_storage::state::VolumeId;
+use millpond_storage::state::{Pin, VolumeId};
 use millpond_storage::{Timeline, TimelineId};
 
 use super::*;
@@ -228,4 +228,16 @@ async fn topics_that_a_restore_took_away_do_not_come_back_by_being_asked_for() {
     pond.volumes.restore("trading", "close", None).await.unwrap();
     assert!(!comes("trading.default.late") && !comes("trading.default.later"));
     pond.topic("trading.default.late").await;
+    // Ten minutes later (when safety snapshots are older) nobody asks any more who did not mean it.
+    let safety: Vec<_> = pond.volumes.snapshots("trading").unwrap().into_iter().map(|found| found.pin).collect();
+    pond.volumes
+        .decide(move |txn| {
+            for pin in safety {
+                txn.put(Pin { created: pin.created - 10 * 60 * 1000, ..pin });
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert!(comes("trading.default.later"));
 }

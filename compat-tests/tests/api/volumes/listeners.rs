@@ -5,7 +5,7 @@ use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData
 use kafka_protocol::messages::{
     DescribeClusterRequest, DescribeQuorumRequest, FindCoordinatorRequest, MetadataRequest,
 };
-use millpond_compat_tests::requests::{name, text};
+use millpond_compat_tests::requests::{FETCH, fetch, name, text};
 
 use super::*;
 
@@ -93,6 +93,29 @@ fn every_answer_names_the_address_of_the_listener_that_was_asked() {
         let (status, _) = try_call(server.http(), "POST", "/listeners", &listener).expect("it answers");
         assert_eq!(status, 400, "{bad:?}");
     }
+}
+
+#[test]
+fn a_fetch_session_belongs_to_its_scope_and_a_node_is_one_everywhere() {
+    let server = pond_with_trades();
+    clone(&server, "trading", "v2");
+    let of = |shows: &str| Wire::connect(&listen(&server, shows));
+    let mut wires = [server.wire(), of("trading"), of("v2")];
+    let begun = wires[0].call(FETCH, &fetch(&[(TRADES, 0, 0)]).with_session_id(0).with_session_epoch(0));
+    assert_ne!(begun.session_id, 0);
+    let next = fetch(&[]).with_session_id(begun.session_id).with_session_epoch(1);
+    for wire in &mut wires[1..] {
+        assert_eq!(wire.call(FETCH, &next).error_code, FETCH_SESSION_ID_NOT_FOUND);
+        // Nor does anybody end it from there.
+        wire.call(FETCH, &fetch(&[]).with_session_id(begun.session_id).with_session_epoch(-1));
+    }
+    assert_eq!(wires[0].call(FETCH, &next).error_code, 0);
+    let nodes = wires.map(|mut wire| {
+        let answer = wire.call(12, &MetadataRequest::default().with_topics(Some(Vec::new())));
+        let ids: Vec<i32> = answer.brokers.iter().map(|broker| broker.node_id.0).collect();
+        (ids, answer.controller_id.0)
+    });
+    assert_eq!(nodes, [(); 3].map(|()| (vec![1], 1)));
 }
 
 #[test]
