@@ -4,6 +4,7 @@ use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
@@ -40,6 +41,27 @@ pub(crate) struct Arguments {
     /// Partitions of the brokers whose start is measured [default: 10000; quick: 1000]
     #[arg(long)]
     start_partitions: Option<u32>,
+    /// Partitions of the volumes that are frozen [default: 10,1000,100000; quick: 10,1000]
+    #[arg(long, value_delimiter = ',')]
+    volume_partitions: Vec<u32>,
+    /// MiB of data of the volumes that are frozen; 1 is always among them [default: 256; quick: 16]
+    #[arg(long, value_delimiter = ',')]
+    volume_mib: Vec<u64>,
+    /// Snapshots that are present while batches are counted; first what the others are compared with [default: 0,100,1000; quick: 0,100]
+    #[arg(long, value_delimiter = ',')]
+    volume_snapshots: Vec<u32>,
+    /// Only these measurements of volumes: freeze, crowd, latency, space
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) volume_cases: Vec<String>,
+    /// Requests in a second that producers offer while snapshots are taken
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) offered_per_second: u32,
+    /// Seconds for which they do [default: 40; quick: 8]
+    #[arg(long)]
+    offered_seconds: Option<u64>,
+    /// Where to draw their latencies, as SVG
+    #[arg(long)]
+    pub(crate) svg: Option<PathBuf>,
     /// Connections for produce and consume
     #[arg(long, default_value_t = 4)]
     pub(crate) connections: usize,
@@ -73,6 +95,7 @@ pub(crate) enum Part {
     Consume,
     Small,
     Start,
+    Volumes,
 }
 
 /// Who is measured.
@@ -162,6 +185,32 @@ impl Arguments {
 
     pub(crate) fn start_partitions(&self) -> u32 {
         self.start_partitions.unwrap_or(if self.quick { 1000 } else { 10_000 })
+    }
+
+    pub(crate) fn volume_partitions(&self) -> Vec<u32> {
+        self.given(&self.volume_partitions, &[10, 1000, 100_000], &[10, 1000])
+    }
+
+    /// Beside 1 MiB.
+    pub(crate) fn volume_mib(&self) -> Vec<u64> {
+        self.given(&self.volume_mib, &[256], &[16])
+    }
+
+    pub(crate) fn volume_snapshots(&self) -> Vec<u32> {
+        self.given(&self.volume_snapshots, &[0, 100, 1000], &[0, 100])
+    }
+
+    /// How long producers offer their load.
+    pub(crate) fn offered_for(&self) -> Duration {
+        Duration::from_secs(self.offered_seconds.unwrap_or(if self.quick { 8 } else { 40 }))
+    }
+
+    fn given<T: Clone>(&self, given: &[T], full: &[T], quick: &[T]) -> Vec<T> {
+        match given {
+            [] if self.quick => quick.to_vec(),
+            [] => full.to_vec(),
+            given => given.to_vec(),
+        }
     }
 
     /// Where data may be written.

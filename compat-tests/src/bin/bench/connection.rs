@@ -28,6 +28,12 @@ impl Connection {
         Self { stream, buffer: vec![0; BUFFER_BYTES], begin: 0, end: 0, correlation_id: 0 }
     }
 
+    /// The same connection once more: one of the two sends, the other reads the answers.
+    pub(crate) fn second(&self) -> Self {
+        let stream = self.stream.try_clone().expect("a handle can be copied");
+        Self { stream, buffer: vec![0; BUFFER_BYTES], begin: 0, end: 0, correlation_id: 0 }
+    }
+
     /// Sends a frame that is in two pieces, with a correlation id of its own.
     pub(crate) fn send(&mut self, head: &mut [u8], rest: &[u8]) {
         self.correlation_id = self.correlation_id.wrapping_add(1);

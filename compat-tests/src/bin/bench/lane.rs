@@ -51,6 +51,8 @@ pub(crate) struct Site {
     variant: Variant,
     pub(crate) directory: TempDir,
     address: String,
+    /// Where Millpond answers HTTP.
+    http: String,
     program: PathBuf,
 }
 
@@ -109,7 +111,11 @@ impl Site {
         if variant.broker == Broker::Kafka {
             kafka::prepare(&program, directory.path(), &address);
         }
-        Self { variant, directory, address, program }
+        Self { variant, directory, address, http: free_address(), program }
+    }
+
+    pub(crate) fn http(&self) -> &str {
+        &self.http
     }
 
     /// Starts it and waits for its first answer.
@@ -122,7 +128,7 @@ impl Site {
         let mut command = match self.variant.broker {
             Broker::Millpond => {
                 let mut command = Command::new(&self.program);
-                command.args(["serve", "--http", "127.0.0.1:0", "--kafka", address, "--durability", durability]);
+                command.args(["serve", "--http", &self.http, "--kafka", address, "--durability", durability]);
                 command.arg("--data").arg(directory.join("data"));
                 command
             }

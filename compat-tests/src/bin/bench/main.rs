@@ -4,7 +4,8 @@
 //!
 //! - [`produce`] and [`consume`]: records of 1 KiB in batches of 64 KiB, over 1, 100 and 1,000 partitions;
 //! - [`small`]: small requests on many connections, one at a time on each;
-//! - [`start`]: from a process's begin until its first answer, and the memory it then has.
+//! - [`start`]: from a process's begin until its first answer, and the memory it then has;
+//! - [`volumes`]: snapshots and clones, what they take and what they cost others.
 //!
 //! What counts is the broker's CPU time ([`process`]), since it shares the cores with the load. Brokers take turns, leg
 //! by leg ([`measure`]), so that whatever else the machine does meets all of them. [`floor`] is a program that receives
@@ -28,6 +29,8 @@ mod produce;
 mod report;
 mod small;
 mod start;
+mod table;
+mod volumes;
 
 use std::fs;
 use std::process::ExitCode;
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
                 lanes.end();
                 start::run(&arguments, directory.path(), &mut report);
             }
+            Part::Volumes => volumes::run(&arguments, directory.path(), &mut report),
         }
     }
     lanes.end();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +56,17 @@ impl Process {
     /// CPU seconds of all its threads so far, user and system.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         cpu_seconds(&self.pid().to_string())
+    }
+
+    /// CPU time of the threads that it has now, in nanoseconds, user and system.
+    pub(crate) fn cpu_nanos(&self) -> u64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs");
+        let of_thread = |thread: PathBuf| {
+            let schedstat = fs::read_to_string(thread.join("schedstat")).ok()?;
+            schedstat.split(' ').next()?.parse::<u64>().ok()
+        };
+        // A thread may end meanwhile.
+        threads.flatten().filter_map(|thread| of_thread(thread.path())).sum()
     }
 
     /// Its memory in RAM now.

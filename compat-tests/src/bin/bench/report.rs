@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::arguments::{Arguments, Broker, Variant};
 use crate::lane::Lane;
 use crate::measure::{Sample, median};
+use crate::table::Table;
 
 const MIB: f64 = 1024.0 * 1024.0;
 const GIB: f64 = 1024.0 * MIB;
@@ -22,6 +23,7 @@ pub(crate) struct Report {
     series: Vec<Series>,
     /// What is not a leg.
     pub(crate) figures: Vec<Figure>,
+    pub(crate) tables: Vec<Table>,
 }
 
 /// The legs of one variant in one case.
@@ -82,7 +84,7 @@ impl Series {
 
 impl Report {
     pub(crate) fn new(arguments: &Arguments) -> Self {
-        Self { machine: machine(arguments), series: Vec::new(), figures: Vec::new() }
+        Self { machine: machine(arguments), series: Vec::new(), figures: Vec::new(), tables: Vec::new() }
     }
 
     /// The samples of each lane in a case.
@@ -120,6 +122,7 @@ impl Report {
             let of_kafka = ratio(&figure.values, reference, figure.variant == Variant::REFERENCE);
             println!("| {} | {} | {} {} | {of_kafka} |", figure.what, figure.variant, cell(&values), figure.unit);
         }
+        self.tables.iter().for_each(Table::print);
     }
 
     fn print_row(&self, series: &Series) {
@@ -168,13 +171,14 @@ impl Report {
             "machine": self.machine,
             "series": self.series.iter().map(series).collect::<Vec<Value>>(),
             "figures": self.figures.iter().map(figure).collect::<Vec<Value>>(),
+            "tables": self.tables.iter().map(Table::json).collect::<Vec<Value>>(),
         });
         format!("{all:#}\n")
     }
 }
 
 /// The median, and the least and the greatest in brackets.
-fn cell(values: &[f64]) -> String {
+pub(crate) fn cell(values: &[f64]) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = values.iter().copied().fold(0.0, f64::max);
     format!("{} ({}–{})", number(median(values)), number(least), number(greatest))
@@ -192,7 +196,7 @@ fn ratio(values: &[f64], of: Option<&[f64]>, is_itself: bool) -> String {
 }
 
 /// Three digits, more or less.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value {
         value if value < 0.1 && value > 0.0 => format!("{value:.4}"),
         value if value < 10.0 => format!("{value:.2}"),
