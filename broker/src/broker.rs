@@ -184,6 +184,9 @@ fn options(config: &Arc<Config>, disk: Arc<dyn Disk>, index_dir: Option<PathBuf>
         history_of: Arc::new(history_of),
         history_bytes: config.history.bytes_max.unwrap_or(u64::MAX),
         retention_check_ms: millis(config.topics.retention_check_interval),
+        compaction_check_ms: millis(config.log.compaction_check_interval),
+        compaction_keys_bytes: config.log.compaction_keys_bytes,
+        compaction_bytes_per_second: config.log.compaction_bytes_per_second_max.unwrap_or(u64::MAX),
         ballast_bytes: config.disk.ballast_bytes,
         free_floor_bytes: config.disk.free_bytes_min,
         ..Options::new(disk)

@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     gone: AtomicBool,
     /// Held by whoever seals, saves, collects: one at a time, whichever thread it is.
     pub(crate) tending: Mutex<()>,
+    /// Held by whoever compacts.
+    pub(crate) compacting: Mutex<()>,
     maintenance_wanted: Mutex<bool>,
     maintenance_wake: Condvar,
 }
@@ -103,7 +105,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     system: Timeline,
     timelines: RwLock<BTreeMap<TimelineId, Timeline>>,
-    maintenance: Mutex<Option<JoinHandle<()>>>,
+    maintenance: Mutex<Vec<JoinHandle<()>>>,
     held: Box<dyn Lock>,
 }
 
@@ -117,15 +119,15 @@ impl Engine {
         let shared = Arc::new(Shared::new(options)?);
         let system = Timeline::open_system(&shared)?;
         let engine =
-            Arc::new(Self { shared, system, timelines: RwLock::default(), maintenance: Mutex::new(None), held });
+            Arc::new(Self { shared, system, timelines: RwLock::default(), maintenance: Mutex::default(), held });
         engine.remove_unfinished()?;
         engine.open_timelines()?;
         if engine.default_volume().is_none() {
             engine.found()?;
         }
         if engine.shared.options.background {
-            let thread = maintenance::spawn(&engine)?;
-            *lock(&engine.maintenance) = Some(thread);
+            let threads = [maintenance::spawn(&engine)?, maintenance::spawn_compaction(&engine)?];
+            lock(&engine.maintenance).extend(threads);
         }
         Ok(engine)
     }
@@ -210,11 +212,17 @@ impl Engine {
         self.shared.is_closing() || self.shared.has_failed()
     }
 
+    /// Compacts what is due now, rather than when it is looked at.
+    pub fn compact(&self) -> Result<()> {
+        maintenance::compact(self)
+    }
+
     /// Takes no more, finishes what was submitted, syncs, writes checkpoints, ends the threads.
     pub fn close(&self) -> Result<()> {
         self.shared.closing.store(true, Ordering::Release);
         self.shared.wake_maintenance();
-        if let Some(thread) = lock(&self.maintenance).take() {
+        for thread in lock(&self.maintenance).drain(..) {
+            thread.thread().unpark();
             let _panicked = thread.join();
         }
         self.shared.branch_pool.close();
@@ -332,6 +340,7 @@ impl Shared {
             failed: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             tending: Mutex::new(()),
+            compacting: Mutex::new(()),
             maintenance_wanted: Mutex::new(false),
             maintenance_wake: Condvar::new(),
             disk,

@@ -27,7 +27,7 @@ mod view;
 pub use branches::{NewTimeline, PinnedView, Stand};
 pub use engine::{DEFAULT_VOLUME, Engine};
 pub use error::{Error, Result};
-pub use options::{HistoryOf, Options, Policy, PolicyOf};
+pub use options::{CompactionPolicy, HistoryOf, Options, Policy, PolicyOf};
 pub use segment::{PinnedBytes, TimelineBytes, Usage};
 pub use stats::{Counter, DURATION_BOUNDS_US, Durations, Gauge, Stats};
 pub use timeline::{Ack, Append, AppendError, AppendPart, Appended, Partition, Timeline, Waiter, Wake};

@@ -1,6 +1,6 @@
-//! What is done behind the clients' backs: room on the disk, sealing, checkpoints, retention, collection.
+//! What is done behind the clients' backs: room on the disk, sealing, checkpoints, retention, collection; compaction.
 //!
-//! One thread, and one thing at a time; no lock is held across file work. An error here is told and tried again at the next round: nothing that was
+//! One thread, and one thing at a time, and a second one for compaction, which takes long; no lock is held across file work. An error here is told and tried again at the next round: nothing that was
 //! acknowledged depends on it.
 
 use std::sync::atomic::Ordering;
@@ -48,6 +48,33 @@ fn work(shared: &Shared, engine: &Weak<Engine>) {
             tracing::warn!(%error, "maintenance");
         }
     }
+}
+
+/// Starts the thread that compacts. It ends when the engine closes or is gone.
+pub(crate) fn spawn_compaction(engine: &Arc<Engine>) -> Result<JoinHandle<()>> {
+    let shared = Arc::clone(engine.shared());
+    let engine = Arc::downgrade(engine);
+    let work = move || {
+        let interval = Duration::from_millis(shared.options.compaction_check_ms.max(1).unsigned_abs());
+        loop {
+            std::thread::park_timeout(interval);
+            let Some(engine) = engine.upgrade().filter(|_| !shared.is_closing()) else { return };
+            if let Err(error) = compact(&engine) {
+                tracing::warn!(%error, "compaction");
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("compaction".to_owned());
+    thread.spawn(work).map_err(|error| Error::io("compaction", &error))
+}
+
+/// Compacts what is due: one at a time, whichever thread it is.
+pub(crate) fn compact(engine: &Engine) -> Result<()> {
+    let _turn = lock(&engine.shared().compacting);
+    if engine.shared().is_gone() || engine.shared().space.refused().is_some() {
+        return Ok(());
+    }
+    segment::compact(engine)
 }
 
 /// One round: what is cheap when there is nothing to do.

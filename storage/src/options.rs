@@ -9,7 +9,7 @@ use crate::disk::Disk;
 use crate::state::{Durability, State, Topic, VolumeId};
 
 /// What a topic's settings mean to the engine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Policy {
     /// Bytes of a virtual segment (`segment.bytes`).
     pub segment_bytes: u64,
@@ -19,6 +19,27 @@ pub struct Policy {
     pub retention_ms: Option<i64>,
     /// How many bytes a partition may hold (`retention.bytes`); `None`: any number.
     pub retention_bytes: Option<u64>,
+    /// Whether the latest record of each key is kept and older ones go (`cleanup.policy`), and how.
+    pub compaction: Option<CompactionPolicy>,
+}
+
+/// How a topic is compacted.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct CompactionPolicy {
+    /// The share of bytes not yet looked at above which a partition is compacted (`min.cleanable.dirty.ratio`).
+    pub dirty_ratio_min: f64,
+    /// How long a record stays as it was written, in milliseconds (`min.compaction.lag.ms`).
+    pub lag_min_ms: i64,
+    /// The age of a record, in milliseconds, from which on a partition is compacted whatever its share (`max.compaction.lag.ms`).
+    pub lag_max_ms: i64,
+    /// How long a tombstone is kept after it was first seen, in milliseconds (`delete.retention.ms`).
+    pub tombstones_ms: i64,
+}
+
+impl Default for CompactionPolicy {
+    fn default() -> Self {
+        Self { dirty_ratio_min: 0.5, lag_min_ms: 0, lag_max_ms: i64::MAX, tombstones_ms: 24 * 3_600_000 }
+    }
 }
 
 impl Default for Policy {
@@ -28,6 +49,7 @@ impl Default for Policy {
             segment_ms: 7 * 24 * 3_600_000,
             retention_ms: Some(7 * 24 * 3_600_000),
             retention_bytes: None,
+            compaction: None,
         }
     }
 }
@@ -74,6 +96,12 @@ pub struct Options {
     pub history_bytes: u64,
     /// How often retention is looked at, in milliseconds.
     pub retention_check_ms: i64,
+    /// How often it is looked for what is to be compacted, in milliseconds.
+    pub compaction_check_ms: i64,
+    /// The memory that a compaction takes for the keys that it has seen.
+    pub compaction_keys_bytes: u64,
+    /// How many bytes compaction reads and writes in a second, at most.
+    pub compaction_bytes_per_second: u64,
     /// Space set aside for a full disk.
     pub ballast_bytes: u64,
     /// Records are refused when less than this is free.
@@ -105,6 +133,9 @@ impl Options {
             history_of: Arc::new(|_, _| None),
             history_bytes: 10 << 30,
             retention_check_ms: 300_000,
+            compaction_check_ms: 15_000,
+            compaction_keys_bytes: 128 << 20,
+            compaction_bytes_per_second: u64::MAX,
             ballast_bytes: 64 << 20,
             free_floor_bytes: 256 << 20,
             writer_threads: 2,

@@ -93,6 +93,16 @@ pub struct Stats {
     pub damaged_reads: Counter,
     /// Bytes written by the rewriter.
     pub rewritten_bytes: Counter,
+    /// Partitions compacted.
+    pub compactions: Counter,
+    /// Bytes of batches that compaction read.
+    pub compaction_read_bytes: Counter,
+    /// Bytes of files that compaction wrote.
+    pub compaction_written_bytes: Counter,
+    /// Records that compaction left out.
+    pub compacted_records: Counter,
+    /// Partitions that are not compacted any more since something in them could not be read.
+    pub uncompactable_partitions: Counter,
     /// Bytes of files removed.
     pub removed_bytes: Counter,
     /// Checkpoints written.

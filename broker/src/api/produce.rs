@@ -283,7 +283,7 @@ fn rules(ctx: &Context, topic: &Resolved) -> Rules {
         },
         timestamp_before_max_ms: settings.timestamp_before_max_ms,
         timestamp_after_max_ms: settings.timestamp_after_max_ms,
-        keys_required: false,
+        keys_required: settings.cleanup.compacts,
         zstd_allowed: ctx.api_version >= 7,
         every_record: ctx.broker().config.topics.validate_all_records,
         batch_bytes_max: settings.message_bytes_max,

@@ -85,6 +85,9 @@ struct PolicyArgs {
     /// Whether topics that are asked for come into being by themselves
     #[arg(long, value_name = "WHETHER")]
     autocreate: Option<AutoCreate>,
+    /// Whether only the last record of each key is kept (cleanup.policy)
+    #[arg(long, value_name = "WHETHER", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    compact: Option<Compact>,
     /// Whose clock stamps records (message.timestamp.type)
     #[arg(long, value_name = "CLOCK")]
     timestamps: Option<Timestamps>,
@@ -100,6 +103,18 @@ struct PolicyArgs {
 enum AutoCreate {
     True,
     False,
+    /// As the broker is set
+    Default,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compact {
+    /// And they are kept for ever
+    True,
+    /// All are kept, until their time is over
+    False,
+    /// And they, too, are kept until their time is over
+    AndDelete,
     /// As the broker is set
     Default,
 }
@@ -127,6 +142,15 @@ impl PolicyArgs {
         };
         if let Some(ttl) = self.ttl {
             policy.config.insert("retention.ms".to_owned(), retention(&ttl)?);
+        }
+        if let Some(compact) = self.compact {
+            let value = match compact {
+                Compact::True => Some("compact".to_owned()),
+                Compact::False => Some("delete".to_owned()),
+                Compact::AndDelete => Some("compact,delete".to_owned()),
+                Compact::Default => None,
+            };
+            policy.config.insert("cleanup.policy".to_owned(), value);
         }
         if let Some(clock) = self.timestamps {
             let value = match clock {
@@ -293,6 +317,7 @@ mod tests {
             ttl: Some("2d".to_owned()),
             partitions: Some(0),
             timestamps: Some(Timestamps::Append),
+            compact: Some(Compact::AndDelete),
             config: vec!["segment.ms=1".to_owned()],
             unset: vec!["segment.bytes".to_owned()],
             ..PolicyArgs::default()
@@ -303,6 +328,7 @@ mod tests {
         assert_eq!(
             config,
             [
+                ("cleanup.policy", Some("compact,delete")),
                 ("message.timestamp.type", Some("LogAppendTime")),
                 ("retention.ms", Some("172800000")),
                 ("segment.bytes", None),

@@ -175,6 +175,12 @@ impl Keys {
         Duration::from_millis(value.unwrap_or(*millis.start()))
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn ratio(&mut self, key: &'static str) -> f64 {
+        let parse = |text: &str| text.parse().ok().filter(|ratio: &f64| (0.0..=1.0).contains(ratio));
+        self.take(key, ConfigType::Double, parse, f64::to_string, || "a number from 0 to 1".to_owned()).unwrap_or(0.0)
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
         let parse = |text: &str| text.to_ascii_lowercase().parse().ok();

@@ -27,8 +27,8 @@ pub use address::{Address, NotAnAddress};
 pub use keys::{ConfigType, Problem};
 pub use lifetime::{NotALifetime, parse_lifetime, show_lifetime};
 pub use sections::{
-    DiskConfig, Durability, GroupsConfig, HistoryConfig, LogConfig, LogFormat, LoggingConfig, ProducersConfig,
-    ServerConfig, TimestampType, TopicsConfig,
+    CleanupPolicy, DiskConfig, Durability, GroupsConfig, HistoryConfig, LogConfig, LogFormat, LoggingConfig,
+    ProducersConfig, ServerConfig, TimestampType, TopicsConfig,
 };
 pub use size::{NotASize, parse_size};
 pub use units::{parse_bytes, parse_millis, show_bytes, show_bytes_roughly, show_millis};

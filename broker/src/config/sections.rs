@@ -155,6 +155,12 @@ pub struct LogConfig {
     pub checkpoint_bytes: u64,
     /// Memory of the index of the state.
     pub index_cache_bytes: u64,
+    /// Memory for the keys that a compaction has seen.
+    pub compaction_keys_bytes: u64,
+    /// What compaction reads and writes in a second.
+    pub compaction_bytes_per_second_max: Option<u64>,
+    /// How often it is looked for what is to be compacted.
+    pub compaction_check_interval: Duration,
     /// Threads that write to logs.
     pub writer_threads: usize,
 }
@@ -169,6 +175,10 @@ impl LogConfig {
             tail_cache_bytes: keys.bytes("log.tail_cache_bytes", 0..=TIB),
             checkpoint_bytes: keys.bytes("log.checkpoint_bytes", MIB..=TIB),
             index_cache_bytes: keys.bytes("log.index_cache_bytes", MIB..=TIB),
+            compaction_keys_bytes: keys.bytes("log.compaction_keys_bytes", MIB..=TIB),
+            compaction_bytes_per_second_max: keys
+                .bytes_or_unlimited("log.compaction_bytes_per_second_max", 1024..=LONG_MAX),
+            compaction_check_interval: keys.duration("log.compaction_check_interval_ms", 1..=LONG_MAX),
             writer_threads: keys.count("log.writer_threads", 1..=64),
         }
     }
@@ -189,6 +199,30 @@ impl TimestampType {
         [("CreateTime", Self::CreateTime), ("LogAppendTime", Self::LogAppendTime)];
 }
 
+/// What happens to old records: one of the two at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CleanupPolicy {
+    /// They go by retention.
+    pub deletes: bool,
+    /// Those go that a later one of their key supersedes.
+    pub compacts: bool,
+}
+
+impl CleanupPolicy {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("delete", Self { deletes: true, compacts: false }),
+        ("compact", Self { deletes: false, compacts: true }),
+        ("compact,delete", Self { deletes: true, compacts: true }),
+        ("delete,compact", Self { deletes: true, compacts: true }),
+    ];
+
+    /// What a checked list says.
+    pub fn of(list: &str) -> Self {
+        let has = |name: &str| list.split(',').any(|item| item.trim() == name);
+        Self { deletes: has("delete"), compacts: has("compact") }
+    }
+}
+
 /// `[topics]`: what holds for topics that do not say otherwise.
 #[derive(Clone, Debug)]
 pub struct TopicsConfig {
@@ -198,6 +232,16 @@ pub struct TopicsConfig {
     pub allow_delete: bool,
     /// Partitions of a topic that is created without a number.
     pub num_partitions: i32,
+    /// What happens to old records.
+    pub cleanup: CleanupPolicy,
+    /// The share of bytes not looked at yet above which a partition is compacted.
+    pub dirty_ratio_min: f64,
+    /// The age below which records are not compacted.
+    pub compaction_lag_min: Duration,
+    /// The age of a record from which on its partition is compacted; `i64::MAX` milliseconds is no limit.
+    pub compaction_lag_max: Duration,
+    /// How long compacted topics keep tombstones.
+    pub tombstone_retention: Duration,
     /// How long records are kept.
     pub retention: Option<Duration>,
     /// Bytes kept of each partition.
@@ -226,10 +270,20 @@ impl TopicsConfig {
 
     pub(super) fn read(keys: &mut Keys) -> Self {
         let num_partitions = keys.number("topics.num_partitions", Self::PARTITIONS);
+        let compaction_lag_min = keys.duration("topics.compaction_lag_min_ms", 0..=LONG_MAX);
+        let compaction_lag_max = keys.duration_or_longest("topics.compaction_lag_max_ms", 1..=LONG_MAX);
+        if compaction_lag_min > compaction_lag_max {
+            keys.refuse("topics.compaction_lag_min_ms", "at most topics.compaction_lag_max_ms".to_owned());
+        }
         Self {
             auto_create: keys.flag("topics.auto_create"),
             allow_delete: keys.flag("topics.allow_delete"),
             num_partitions: i32::try_from(num_partitions).unwrap_or(i32::MAX),
+            cleanup: keys.choice("topics.cleanup_policy", &CleanupPolicy::NAMES),
+            dirty_ratio_min: keys.ratio("topics.dirty_ratio_min"),
+            compaction_lag_min,
+            compaction_lag_max,
+            tombstone_retention: keys.duration("topics.tombstone_retention_ms", 0..=LONG_MAX),
             retention: keys.duration_or_unlimited("topics.retention_ms", 0..=LONG_MAX),
             retention_bytes: keys.bytes_or_unlimited("topics.retention_bytes", 0..=LONG_MAX),
             retention_check_interval: keys.duration("topics.retention_check_interval_ms", 1..=LONG_MAX),

@@ -330,7 +330,7 @@ mod tests {
             (r#"{"name": "a b"}"#, 400, "invalid-name"),
             (r#"{"name": "b", "partitions": 0}"#, 400, "invalid-partitions"),
             (r#"{"name": "b", "config": {"retention.ms": "x"}}"#, 400, "invalid-config"),
-            (r#"{"name": "b", "config": {"cleanup.policy": "compact"}}"#, 400, "invalid-config"),
+            (r#"{"name": "b", "config": {"cleanup.policy": "burn"}}"#, 400, "invalid-config"),
             (r#"{"name": "b", "partition": 1}"#, 400, "bad-request"),
             ("{", 400, "bad-request"),
         ] {

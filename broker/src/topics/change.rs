@@ -4,7 +4,7 @@
 use millpond_storage::TopicNumber;
 use millpond_storage::state::{Position, Topic, Txn};
 
-use super::config_keys::{InvalidConfig, Overrides};
+use super::config_keys::{InvalidConfig, Overrides, agree};
 use super::create::at_most;
 use super::limits;
 use super::pending::{Changing, decided, flat, pending, refused};
@@ -71,7 +71,9 @@ impl Topics {
         change: impl FnOnce(&mut Overrides) -> Result<(), InvalidConfig>,
     ) -> Result<(), TopicError> {
         changeable(found)?;
-        Ok(change(&mut found.topic.settings.clone())?)
+        let mut settings = found.topic.settings.clone();
+        change(&mut settings)?;
+        Ok(agree(&settings)?)
     }
 
     /// Changes what is set on a topic: all that `change` does, or nothing if it fails.
@@ -88,6 +90,7 @@ impl Topics {
             let topic = current(txn, number)?;
             let mut settings = topic.settings.clone();
             change(&mut settings)?;
+            agree(&settings)?;
             if settings != topic.settings {
                 txn.put(Topic { settings, ..topic });
             }

@@ -35,16 +35,19 @@ pub enum Allows {
     Number(i64, i64),
     /// One of these.
     OneOf(&'static [&'static str]),
+    /// Numbers with a fraction, from here to there.
+    Fraction(f64, f64),
+    /// A list of some of these, one at least, none twice; the first of them where nobody says anything.
+    Some(&'static [&'static str]),
     /// This one, for this reason.
     Only(&'static str, &'static str),
 }
 
-use Allows::{Number, OneOf, Only};
+use Allows::{Fraction, Number, OneOf, Only};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const LONG_MAX: i64 = i64::MAX;
 
-const NO_COMPACTION: &str = "topics are not compacted";
 const NO_RECOMPRESSION: &str = "batches are kept as their producer compressed them";
 const NO_TIERS: &str = "there is no tiered storage";
 const NO_REPLICAS: &str = "a partition has one replica";
@@ -53,7 +56,13 @@ const VOLUME_SYNCS: &str = "when writes are synced is the volume's durability (l
 
 /// Every key, by name.
 pub static CONFIG_KEYS: [ConfigKey; 31] = [
-    key("cleanup.policy", List, "log.cleanup.policy", Only("delete", NO_COMPACTION), "What happens to old records."),
+    key(
+        "cleanup.policy",
+        List,
+        "log.cleanup.policy",
+        Allows::Some(&["delete", "compact"]),
+        "What happens to old records: deleted by retention, or compacted to the last one of each key, or both.",
+    ),
     key("compression.gzip.level", Int, "compression.gzip.level", Only("-1", NO_RECOMPRESSION), "The level of gzip."),
     key("compression.lz4.level", Int, "compression.lz4.level", Only("9", NO_RECOMPRESSION), "The level of lz4."),
     key(
@@ -68,8 +77,8 @@ pub static CONFIG_KEYS: [ConfigKey; 31] = [
         "delete.retention.ms",
         Long,
         "log.cleaner.delete.retention.ms",
-        Only("86400000", NO_COMPACTION),
-        "How long a compacted topic keeps tombstones.",
+        Number(0, LONG_MAX),
+        "How long a compacted topic keeps tombstones, from the first compaction on that sees them.",
     ),
     key(
         "file.delete.delay.ms",
@@ -131,8 +140,8 @@ pub static CONFIG_KEYS: [ConfigKey; 31] = [
         "max.compaction.lag.ms",
         Long,
         "log.cleaner.max.compaction.lag.ms",
-        Only("9223372036854775807", NO_COMPACTION),
-        "The longest that a record stays uncompacted.",
+        Number(1, LONG_MAX),
+        "The age of a record from which on its partition is compacted, however little there is to gain.",
     ),
     key(
         "max.message.bytes",
@@ -166,15 +175,15 @@ pub static CONFIG_KEYS: [ConfigKey; 31] = [
         "min.cleanable.dirty.ratio",
         Double,
         "log.cleaner.min.cleanable.ratio",
-        Only("0.5", NO_COMPACTION),
-        "The share of superseded records at which a topic is compacted.",
+        Fraction(0.0, 1.0),
+        "The share of a partition's bytes that were not looked at yet above which it is compacted.",
     ),
     key(
         "min.compaction.lag.ms",
         Long,
         "log.cleaner.min.compaction.lag.ms",
-        Only("0", NO_COMPACTION),
-        "The shortest that a record stays uncompacted.",
+        Number(0, LONG_MAX),
+        "The age below which records are not compacted.",
     ),
     key(
         "min.insync.replicas",
@@ -271,6 +280,14 @@ pub enum InvalidConfig {
     /// No value was given where one is needed.
     #[error("Null value not supported for topic config {0}")]
     Null(&'static str),
+    /// Two keys contradict each other.
+    #[error("Conflict of topic configs: min.compaction.lag.ms ({min}) is above max.compaction.lag.ms ({max})")]
+    Lags {
+        /// The one.
+        min: i64,
+        /// The other.
+        max: i64,
+    },
     /// Append and subtract are for lists.
     #[error("Can't add to or take from topic config {0}: its type is not LIST")]
     NotAList(&'static str),
@@ -288,6 +305,12 @@ impl ConfigKey {
         let is_allowed = match self.allows {
             Number(min, max) => value.parse().is_ok_and(|number: i64| (min..=max).contains(&number)),
             OneOf(names) => names.contains(&value),
+            Fraction(min, max) => value.parse().is_ok_and(|number: f64| (min..=max).contains(&number)),
+            Allows::Some(names) => {
+                let given: Vec<&str> = value.split(',').map(str::trim).collect();
+                let is_once = |at: usize, item: &&str| names.contains(item) && !given[..at].contains(item);
+                given.iter().enumerate().all(|(at, item)| is_once(at, item))
+            }
             Only(fixed, _) => is_same(self.config_type, value, fixed),
         };
         if is_allowed {
@@ -300,7 +323,15 @@ impl ConfigKey {
     pub fn fixed(&self) -> Option<&'static str> {
         match self.allows {
             Only(fixed, _) => Some(fixed),
-            Number(..) | OneOf(_) => None,
+            Number(..) | OneOf(_) | Fraction(..) | Allows::Some(_) => None,
+        }
+    }
+
+    /// What a list is that nobody has set, where items are added to it or taken from it.
+    fn list_default(&self) -> Option<&'static str> {
+        match self.allows {
+            Allows::Some(names) => names.first().copied(),
+            _ => self.fixed(),
         }
     }
 
@@ -309,6 +340,8 @@ impl ConfigKey {
         match self.allows {
             Number(min, max) => format!("must be a whole number from {min} to {max}"),
             OneOf(names) => format!("must be {}", names.join(" or ")),
+            Fraction(min, max) => format!("must be a number from {min} to {max}"),
+            Allows::Some(names) => format!("must be {}, or both with a comma", names.join(" or ")),
             Only(fixed, reason) => format!("only {fixed:?} is supported, since {reason}"),
         }
     }
@@ -356,10 +389,20 @@ pub fn checked<'a>(given: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) 
     for (name, value) in given {
         change(&mut overrides, name, Change::Set(value))?;
     }
+    agree(&overrides)?;
     Ok(overrides)
 }
 
-/// Makes one change to a topic's keys, or refuses it and changes nothing.
+/// Whether keys go together, each of which is allowed.
+pub fn agree(overrides: &Overrides) -> Result<(), InvalidConfig> {
+    let number = |name| overrides.get(name).and_then(|value| value.parse::<i64>().ok());
+    match (number("min.compaction.lag.ms"), number("max.compaction.lag.ms")) {
+        (Some(min), Some(max)) if min > max => Err(InvalidConfig::Lags { min, max }),
+        _ => Ok(()),
+    }
+}
+
+/// Makes one change to a topic's keys, or refuses it and changes nothing. When all are made they have to [`agree`].
 pub fn change(overrides: &mut Overrides, name: &str, change: Change<'_>) -> Result<(), InvalidConfig> {
     let key = ConfigKey::find(name)?;
     let value = match change {
@@ -391,7 +434,7 @@ impl ConfigKey {
         if self.config_type != List {
             return Err(InvalidConfig::NotAList(self.name));
         }
-        let current = overrides.get(self.name).map(String::as_str).or(self.fixed()).unwrap_or_default();
+        let current = overrides.get(self.name).map(String::as_str).or(self.list_default()).unwrap_or_default();
         let mut list: Vec<&str> = items(current).collect();
         items(value.ok_or(InvalidConfig::Null(self.name))?).for_each(|item| edit(&mut list, item));
         Ok(list.join(","))

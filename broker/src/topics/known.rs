@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dashmap::DashMap;
 use millpond_storage::state::{State, Topic};
-use millpond_storage::{Policy, TopicNumber};
+use millpond_storage::{CompactionPolicy, Policy, TopicNumber};
 
 use super::settings::TopicSettings;
 use super::streams;
@@ -59,7 +59,7 @@ impl KnownTopics {
 }
 
 /// A topic's settings. What a newer version has stored and this one does not know is told of, and nothing of such a topic is
-/// dropped: it may be there to be compacted.
+/// dropped: it may be there for ever.
 fn settings_of(config: &TopicsConfig, stream: Option<&Bytes>, topic: &Topic) -> TopicSettings {
     TopicSettings::resolve(config, &streams::config_of(stream), &topic.settings).unwrap_or_else(|why| {
         tracing::warn!(topic = %topic.name.short(), "the topic keeps all its records, since its settings are not understood: {why}");
@@ -70,10 +70,19 @@ fn settings_of(config: &TopicsConfig, stream: Option<&Bytes>, topic: &Topic) -> 
 /// What a topic's settings mean to the engine; `state` is that of the topic's volume.
 pub fn policy(config: &TopicsConfig, state: &State, topic: &Topic) -> Policy {
     let settings = settings_of(config, streams::origin(state, &topic.name.stream).as_ref(), topic);
+    let compaction = settings.cleanup.compacts.then(|| CompactionPolicy {
+        dirty_ratio_min: settings.dirty_ratio_min,
+        lag_min_ms: settings.compaction_lag_min_ms,
+        lag_max_ms: settings.compaction_lag_max_ms,
+        tombstones_ms: settings.tombstones_ms,
+    });
+    // As in Kafka a segment ends in time for its records to be compacted at the age that was set.
+    let segment_ms_max = compaction.map_or(i64::MAX, |compaction| compaction.lag_max_ms);
     Policy {
         segment_bytes: settings.segment_bytes,
-        segment_ms: settings.segment_ms,
-        retention_ms: settings.retention_ms,
-        retention_bytes: settings.retention_bytes,
+        segment_ms: settings.segment_ms.min(segment_ms_max),
+        retention_ms: settings.retention_ms.filter(|_| settings.cleanup.deletes),
+        retention_bytes: settings.retention_bytes.filter(|_| settings.cleanup.deletes),
+        compaction,
     }
 }

@@ -5,11 +5,21 @@
 use std::time::Duration;
 
 use super::config_keys::{ConfigKey, InvalidConfig, Overrides};
-use crate::config::{TimestampType, TopicsConfig};
+use crate::config::{CleanupPolicy, TimestampType, TopicsConfig};
 
 /// What holds for one topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicSettings {
+    /// `cleanup.policy`: what happens to old records.
+    pub cleanup: CleanupPolicy,
+    /// `min.cleanable.dirty.ratio`: the share of bytes not looked at yet above which a partition is compacted.
+    pub dirty_ratio_min: f64,
+    /// `min.compaction.lag.ms`.
+    pub compaction_lag_min_ms: i64,
+    /// `max.compaction.lag.ms`; `i64::MAX` is no limit.
+    pub compaction_lag_max_ms: i64,
+    /// `delete.retention.ms`: how long tombstones are kept.
+    pub tombstones_ms: i64,
     /// `retention.ms`; `None` keeps records whatever their age.
     pub retention_ms: Option<i64>,
     /// `retention.bytes`, of each partition; `None` keeps them whatever their size.
@@ -32,6 +42,11 @@ impl TopicSettings {
     /// The broker's defaults: the settings of a topic without keys of its own.
     pub fn defaults(config: &TopicsConfig) -> Self {
         Self {
+            cleanup: config.cleanup,
+            dirty_ratio_min: config.dirty_ratio_min,
+            compaction_lag_min_ms: millis(config.compaction_lag_min),
+            compaction_lag_max_ms: millis(config.compaction_lag_max),
+            tombstones_ms: millis(config.tombstone_retention),
             retention_ms: config.retention.map(millis),
             retention_bytes: config.retention_bytes,
             segment_bytes: config.segment_bytes,
@@ -58,6 +73,11 @@ impl TopicSettings {
     fn set(&mut self, name: &str, value: &str) {
         let number = value.parse::<i64>().unwrap_or_default();
         match name {
+            "cleanup.policy" => self.cleanup = CleanupPolicy::of(value),
+            "min.cleanable.dirty.ratio" => self.dirty_ratio_min = value.parse().unwrap_or(self.dirty_ratio_min),
+            "min.compaction.lag.ms" => self.compaction_lag_min_ms = number,
+            "max.compaction.lag.ms" => self.compaction_lag_max_ms = number,
+            "delete.retention.ms" => self.tombstones_ms = number,
             "retention.ms" => self.retention_ms = (number >= 0).then_some(number),
             "retention.bytes" => self.retention_bytes = u64::try_from(number).ok(),
             "segment.bytes" => self.segment_bytes = number.unsigned_abs(),
@@ -109,7 +129,8 @@ mod tests {
             }
             let value = match key.allows {
                 Allows::Number(..) => "2000000",
-                Allows::OneOf(names) => names[1],
+                Allows::OneOf(names) | Allows::Some(names) => names[1],
+                Allows::Fraction(..) => "0.25",
                 Allows::Only(..) => unreachable!("skipped above"),
             };
             assert_ne!(resolve(&[(key.name, value)]), resolve(&[]), "{} is stored and not obeyed", key.name);
@@ -126,6 +147,15 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_is_compacted_or_deleted_or_both() {
+        for (list, deletes, compacts) in
+            [("delete", true, false), ("compact", false, true), ("delete, compact", true, true)]
+        {
+            assert_eq!(resolve(&[("cleanup.policy", list)]).cleanup, CleanupPolicy { deletes, compacts }, "{list}");
+        }
+    }
+
+    #[test]
     fn minus_one_is_no_limit() {
         let settings = resolve(&[("retention.ms", "-1"), ("retention.bytes", "-1")]);
         assert_eq!((settings.retention_ms, settings.retention_bytes), (None, None));
@@ -135,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_stored_is_no_default() {
-        let overrides = Overrides::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+        let overrides = Overrides::from([("cleanup.policy".to_owned(), "shred".to_owned())]);
         assert!(TopicSettings::resolve(&Config::default().topics, &Overrides::new(), &overrides).is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::describe::Held;
 use super::{Result, VolumeError, Volumes, check_name, decided};
 use crate::config::TopicsConfig;
 use crate::documents::{self, Collection};
-use crate::topics::config_keys::{Change, Overrides, change as change_key};
+use crate::topics::config_keys::{Change, Overrides, agree, change as change_key};
 use crate::topics::streams::Stream;
 
 /// A stream of a volume, as it is now.
@@ -186,6 +186,7 @@ fn configured(mut config: Overrides, changes: &BTreeMap<String, Option<String>>)
         let change = value.as_deref().map_or(Change::Delete, |value| Change::Set(Some(value)));
         change_key(&mut config, key, change)?;
     }
+    agree(&config)?;
     Ok(config)
 }
 

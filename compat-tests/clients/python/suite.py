@@ -10,6 +10,7 @@ from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 
 import admin_cases  # noqa: F401  (each module adds its cases)
+import compaction_cases  # noqa: F401
 import group_cases  # noqa: F401
 import membership_cases  # noqa: F401
 import name_cases  # noqa: F401

@@ -122,7 +122,7 @@ fn each_topic_is_refused_by_itself_with_its_reason() {
                 topic("unknown-key", 1, 1).with_configs(vec![config("no.such.key", Some("1"))]),
                 topic("bad-value", 1, 1).with_configs(vec![config("retention.ms", Some("soon"))]),
                 topic("null-value", 1, 1).with_configs(vec![config("retention.ms", None)]),
-                topic("compacted", 1, 1).with_configs(vec![config("cleanup.policy", Some("compact"))]),
+                topic("burnt", 1, 1).with_configs(vec![config("cleanup.policy", Some("burn"))]),
                 topic("twice", 1, 1),
                 topic("twice", 2, 1),
                 topic(&good, 1, 1),

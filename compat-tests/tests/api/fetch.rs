@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
 use kafka_protocol::messages::fetch_request::ForgottenTopic;
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
-use millpond_compat_tests::batch::{self, Batch};
-use millpond_compat_tests::requests::{FETCH, PRODUCE, create_topic, fetch, name, produce};
+use millpond_compat_tests::batch::{self, Batch, Codec, Record};
+use millpond_compat_tests::requests::{FETCH, PRODUCE, create_topic, fetch, name, produce, text};
 use millpond_compat_tests::server::Server;
 use millpond_compat_tests::wire::Wire;
 use uuid::Uuid;
@@ -95,6 +97,73 @@ fn long_batches_come_from_files_as_they_were_sent() {
             assert!(read.eq(values(partition).map(|value| Some(value.into()))), "partition {partition}");
         }
     }
+}
+
+/// The offset and value of every record from an offset on.
+fn read_through(wire: &mut Wire, topic: &str, from: i64) -> Vec<(i64, Bytes)> {
+    let (mut records, mut next) = (Vec::new(), from);
+    loop {
+        let mut answer = wire.call(FETCH, &fetch(&[(topic, 0, next)]));
+        let part = answer.responses.remove(0).partitions.remove(0);
+        assert_eq!(part.error_code, 0, "from {next}");
+        for batch in batch::decode_all(&part.records.unwrap_or_default()) {
+            assert!(batch.next_offset() > next && !batch.records.is_empty(), "it goes on, with something, at {next}");
+            records.extend(batch.offsets().map(|(offset, record)| (offset, record.value.clone().unwrap_or_default())));
+            next = batch.next_offset();
+        }
+        if next >= part.high_watermark {
+            return records;
+        }
+    }
+}
+
+#[test]
+fn a_compacted_topic_is_read_through_its_holes() {
+    let mut server = Server::builder().set("log.compaction_check_interval_ms", "20").start();
+    let mut wire = server.wire();
+    let mut create = create_topic("latest", 1);
+    let configs = [("cleanup.policy", "compact"), ("segment.ms", "1"), ("min.cleanable.dirty.ratio", "0")];
+    create.topics[0].configs = configs
+        .map(|(key, value)| CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value))))
+        .to_vec();
+    assert_eq!(wire.call(7, &create).topics[0].error_code, 0);
+    let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+    let keys = ["a", "b", "c"];
+    let record = |n: usize| Record::of(n.to_string()).key(keys[n % 3]).at(1_000 * i64::try_from(n / 5).expect("small"));
+    for nth in 0..12 {
+        let batch = Batch::of((0..5).map(|n| record(nth * 5 + n))).codec(codecs[nth % 5]).producer(5, 0, 0);
+        let batch = Batch { base_sequence: i32::try_from(nth).expect("small") * 5, ..batch };
+        let sent = wire.call(PRODUCE, &produce(-1, [("latest".to_owned(), 0, batch.encode())]));
+        assert_eq!(sent.responses[0].partition_responses[0].error_code, 0);
+    }
+    // The first compaction may come before all of this is there; the next one waits until the history has passed it.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while read_through(&mut wire, "latest", 0).first().is_some_and(|(offset, _)| *offset == 0) {
+        assert!(Instant::now() < deadline, "it is not compacted: {}", server.output());
+    }
+    for restarted in [false, true] {
+        if restarted {
+            server.kill();
+            server.restart();
+            wire = server.wire();
+        }
+        let all = read_through(&mut wire, "latest", 0);
+        let has = |n: i64| all.contains(&(n, n.to_string().into()));
+        assert!((55..60).all(has), "the last batch stays as it is: {all:?}");
+        assert!(!all.iter().any(|(offset, _)| *offset == 0), "{all:?}");
+        for from in [0, 1, 29, 30, 56, 59] {
+            let behind: Vec<_> = all.iter().filter(|(offset, _)| *offset >= from).cloned().collect();
+            let read: Vec<_> =
+                read_through(&mut wire, "latest", from).into_iter().filter(|(offset, _)| *offset >= from).collect();
+            assert_eq!(read, behind, "from {from}");
+        }
+        let last = wire.call(FETCH, &fetch(&[("latest", 0, 60)]));
+        assert_eq!((first(&last).high_watermark, first(&last).log_start_offset), (60, 0));
+        assert_eq!(first(&wire.call(FETCH, &fetch(&[("latest", 0, 61)]))).error_code, OFFSET_OUT_OF_RANGE);
+    }
+    let again = Batch::of((55..60).map(record)).codec(codecs[11 % 5]).producer(5, 0, 55);
+    let known = wire.call(PRODUCE, &produce(-1, [("latest".to_owned(), 0, again.encode())]));
+    assert_eq!(known.responses[0].partition_responses[0].base_offset, 55, "the producer is known as before");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn keys_are_set_and_unset_and_lists_changed_in_every_version() {
     let mut wire = server.wire();
     for version in 0..=1 {
         let set = [("retention.ms", SET, Some("60000")), ("segment.bytes", SET, Some(" 2097152 "))];
-        let list = [("cleanup.policy", APPEND, Some("delete"))];
+        let list = [("cleanup.policy", APPEND, Some("compact"))];
         let answer = wire.call(version, &of(vec![resource(TOPIC, "trades", &set), resource(TOPIC, "quotes", &list)]));
         for (response, name) in answer.responses.iter().zip(["trades", "quotes"]) {
             assert_eq!((response.error_code, &response.error_message), (0, &None), "v{version}");
@@ -68,7 +68,12 @@ fn keys_are_set_and_unset_and_lists_changed_in_every_version() {
         }
         assert_eq!(value(&mut wire, "trades", "retention.ms"), ("60000".to_owned(), true));
         assert_eq!(value(&mut wire, "trades", "segment.bytes"), ("2097152".to_owned(), true));
-        assert_eq!(value(&mut wire, "quotes", "cleanup.policy"), ("delete".to_owned(), true));
+        assert_eq!(value(&mut wire, "quotes", "cleanup.policy"), ("delete,compact".to_owned(), true));
+        let alone = [("cleanup.policy", SUBTRACT, Some("delete"))];
+        assert_eq!(wire.call(version, &of(vec![resource(TOPIC, "quotes", &alone)])).responses[0].error_code, 0);
+        assert_eq!(value(&mut wire, "quotes", "cleanup.policy"), ("compact".to_owned(), true));
+        let unset = [("cleanup.policy", DELETE, None)];
+        assert_eq!(wire.call(version, &of(vec![resource(TOPIC, "quotes", &unset)])).responses[0].error_code, 0);
         let unset = [("retention.ms", DELETE, None), ("segment.bytes", DELETE, Some("anything"))];
         assert_eq!(wire.call(version, &of(vec![resource(TOPIC, "trades", &unset)])).responses[0].error_code, 0);
         assert_eq!(value(&mut wire, "trades", "retention.ms"), ("604800000".to_owned(), false));
@@ -81,11 +86,16 @@ fn a_resource_is_changed_whole_or_not_at_all() {
     let server = server();
     let mut wire = server.wire();
     for version in 0..=1 {
-        let cases: [(Edits<'_>, i16, &str); 9] = [
+        let cases: [(Edits<'_>, i16, &str); 10] = [
             (&[("retention.ms", SET, Some("5")), ("no.such.key", SET, Some("1"))], INVALID_CONFIG, "no.such.key"),
             (&[("retention.ms", SET, Some("5")), ("segment.ms", SET, Some("0"))], INVALID_CONFIG, "segment.ms"),
-            (&[("cleanup.policy", SET, Some("compact"))], INVALID_CONFIG, "not compacted"),
-            (&[("cleanup.policy", APPEND, Some("compact"))], INVALID_CONFIG, "cleanup.policy"),
+            (&[("cleanup.policy", SET, Some("burn"))], INVALID_CONFIG, "cleanup.policy"),
+            (&[("cleanup.policy", APPEND, Some("compact,burn"))], INVALID_CONFIG, "cleanup.policy"),
+            (
+                &[("min.compaction.lag.ms", SET, Some("6")), ("max.compaction.lag.ms", SET, Some("5"))],
+                INVALID_CONFIG,
+                "above",
+            ),
             (&[("cleanup.policy", SUBTRACT, Some("delete"))], INVALID_CONFIG, "cleanup.policy"),
             (&[("retention.ms", APPEND, Some("1"))], INVALID_CONFIG, "LIST"),
             (&[("retention.ms", SET, None)], INVALID_REQUEST, "Null value"),

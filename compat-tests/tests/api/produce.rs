@@ -1,6 +1,7 @@
 //! `Produce`, versions 0–13 (0–2 are refused by their answer).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TransactionalId};
 use millpond_compat_tests::batch::{Batch, Codec, Record};
@@ -161,6 +162,36 @@ fn what_is_not_a_batch_for_a_client_to_send_is_refused_alone() {
     }
     let (batches, _) = read_log(&mut wire, "trades", 0, 0);
     assert!(batches.is_empty(), "nothing of what was refused is there");
+}
+
+#[test]
+fn a_compacted_topic_names_the_records_that_have_no_key() {
+    let server = Server::start();
+    let mut wire = server.wire();
+    let mut create = create_topic("latest", 1);
+    create.topics[0].configs =
+        vec![CreatableTopicConfig::default().with_name(text("cleanup.policy")).with_value(Some(text("compact")))];
+    assert_eq!(wire.call(7, &create).topics[0].error_code, 0);
+    let mixed = Batch::of([Record::of("a").key("k"), Record::of("b"), Record::of("c").key(""), Record::of("d")]);
+    for version in 3..=12 {
+        for codec in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            if codec == Codec::Zstd && version < 7 {
+                continue;
+            }
+            let response = wire.call(version, &one("latest", mixed.clone().codec(codec).encode()));
+            let refused = answer(&response);
+            assert_eq!((refused.error_code, refused.base_offset), (INVALID_RECORD, -1), "v{version}");
+            if version >= 8 {
+                let named: Vec<i32> = refused.record_errors.iter().map(|error| error.batch_index).collect();
+                assert_eq!(named, [1, 3], "v{version} {codec:?}");
+                let words = refused.record_errors[0].batch_index_error_message.as_ref().expect("it says why");
+                assert!(words.contains("key"), "{words:?}");
+            }
+        }
+    }
+    let keyed = Batch::of([Record::of("a").key("k"), Record::of("b").key("")]);
+    let response = wire.call(PRODUCE, &one("latest", keyed.encode()));
+    assert_eq!((answer(&response).error_code, answer(&response).base_offset), (0, 0), "an empty key is one");
 }
 
 #[test]

@@ -38,8 +38,8 @@ fn a_topic_that_is_not_there_is_told_with_the_way_on() {
             "millpond: There is no topic \"trades\". `millpond topic list` shows those that there are.\n"
         );
     }
-    let words = fail(&server, &["topic", "create", "a", "--config", "cleanup.policy=compact"]);
-    assert!(words.contains("only \"delete\" is supported, since topics are not compacted"), "{words}");
+    let words = fail(&server, &["topic", "create", "a", "--config", "compression.type=zstd"]);
+    assert!(words.contains("only \"producer\" is supported, since batches are kept"), "{words}");
 }
 
 #[test]

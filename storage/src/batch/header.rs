@@ -21,7 +21,7 @@
 //! The last offset delta may exceed the count (compaction), and the count may be 0.
 
 use super::codec::Codec;
-use super::{HEADER_BYTES, crc};
+use super::{BuildError, HEADER_BYTES, crc};
 
 /// Base offset and length, which the length does not count.
 const UNCOUNTED_BYTES: i32 = 12;
@@ -345,6 +345,21 @@ impl BatchHeader {
         let rest_bytes = self.0.length.unsigned_abs() - LENGTH_MIN.unsigned_abs();
         fields.crc = crc::replace_front(self.0.crc, self.0.crc_of_front(), fields.crc_of_front(), rest_bytes);
         Self(fields)
+    }
+
+    /// The head with other records, of which the stored bytes are given.
+    pub(super) fn with_records(&self, count: u32, max_timestamp: i64, stored: &[u8]) -> Result<Self, BuildError> {
+        let too_large = || BuildError::TooLarge(stored.len());
+        let count = i32::try_from(count).map_err(|_| too_large())?;
+        let length = i32::try_from(stored.len()).ok().and_then(|bytes| bytes.checked_add(LENGTH_MIN));
+        let mut fields = Fields { length: length.ok_or_else(too_large)?, count, max_timestamp, ..self.0 };
+        fields.crc = crc32c::crc32c_append(fields.crc_of_front(), stored);
+        Ok(Self::new(fields)?)
+    }
+
+    /// Whether it stands for offsets whose records are gone, and for nothing else.
+    pub fn is_hole(&self) -> bool {
+        self.0.count == 0 && self.0.length == LENGTH_MIN
     }
 
     /// The 61 bytes.

@@ -10,6 +10,7 @@
 //! * [`codec`]: compression, with a limit on what comes out.
 //! * [`check`]: what a broker asks of a batch that a client produces.
 //! * [`find`]: records by time.
+//! * [`filter`]: a batch without some of its records.
 //! * [`build`]: batches of our own.
 //!
 //! Nothing here reads a clock, a file or a setting.
@@ -18,6 +19,7 @@ pub mod build;
 pub mod check;
 pub mod codec;
 mod crc;
+pub mod filter;
 pub mod find;
 pub mod header;
 pub mod iter;
@@ -29,6 +31,7 @@ mod varint;
 pub use build::{BatchBuilder, BuildError, NewRecord};
 pub use check::{BatchError, Checked, MaxTimestamp, Refusal, RefusedReason, RefusedRecord, Rules, check};
 pub use codec::{Codec, CodecError, Decompressor};
+pub use filter::{FilterError, Filtered};
 pub use find::TimestampedOffset;
 pub use header::{Attributes, BatchHeader, HeaderError, Producer, TimestampType};
 pub use iter::{Batch, BatchIter, Damage};

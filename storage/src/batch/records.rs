@@ -173,6 +173,11 @@ impl<'a> Records<'a> {
     pub fn new(header: &BatchHeader, plain: &'a [u8]) -> Self {
         Self(Walk::new(header, plain))
     }
+
+    /// The bytes behind the last record that was read.
+    pub(super) fn unread(&self) -> &'a [u8] {
+        self.0.cursor.rest()
+    }
 }
 
 impl<'a> Iterator for Records<'a> {

@@ -18,15 +18,18 @@ pub enum FrameKind {
     Records = 3,
     /// No payload: its group is there to vouch for those before it.
     Idle = 4,
+    /// In a segment: what compaction left of batches of records, or an empty batch that stands for offsets of which nothing is left. Its group is the last that
+    /// compaction saw, and in place of the chain it has its generation.
+    Compacted = 5,
 }
 
 impl FrameKind {
     /// Every kind, in the order that frames have in a group.
-    pub const ALL: [FrameKind; 4] = [Self::Facts, Self::Epoch, Self::Records, Self::Idle];
+    pub const ALL: [FrameKind; 5] = [Self::Facts, Self::Epoch, Self::Records, Self::Idle, Self::Compacted];
 
     /// Whether the frame carries a batch, or else nothing.
     pub fn has_batch(self) -> bool {
-        matches!(self, Self::Facts | Self::Records)
+        matches!(self, Self::Facts | Self::Records | Self::Compacted)
     }
 }
 
@@ -47,7 +50,7 @@ pub struct FrameHeader {
     pub base_offset: i64,
     /// Offsets covered: last offset delta + 1.
     pub offsets: u32,
-    /// The CRC field of the frame before it in the group; of the group's header for the first.
+    /// The CRC field of the frame before it in the group; of the group's header for the first. What compaction made has its generation here.
     pub chain: u32,
     /// The opening number of the start that wrote it.
     pub opening: u32,
@@ -115,6 +118,11 @@ impl FrameHeader {
             leader_epoch: u32_at(bytes, 52).cast_signed(),
             max_timestamp_ms: u64_at(bytes, 56).cast_signed(),
         })
+    }
+
+    /// Which compaction made the batch; 0: none, it is as it was written.
+    pub fn generation(&self) -> u32 {
+        if self.kind == FrameKind::Compacted { self.chain } else { 0 }
     }
 
     /// Bytes that the frame takes in a log file when another follows it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::chunk::Chunks;
-use super::{BATCH_HEADER_BYTES, FrameHeader, GROUP_ALIGN, GroupHeader, HEADER_BYTES, PREFIX_BYTES};
+use super::{BATCH_HEADER_BYTES, FrameHeader, FrameKind, GROUP_ALIGN, GroupHeader, HEADER_BYTES, PREFIX_BYTES};
 use super::{Flaw, padded_frame, padded_group};
 use crate::disk::File;
 use crate::error::{Error, Result};
@@ -307,7 +307,7 @@ impl Scanner {
         }
         let wanted = match self.scan.payloads {
             Payloads::None => false,
-            Payloads::Facts => frame.header.kind == super::FrameKind::Facts,
+            Payloads::Facts => frame.header.kind == FrameKind::Facts,
             Payloads::All => true,
         };
         if wanted {
@@ -348,6 +348,9 @@ fn check_frame(header: &FrameHeader, group: &GroupHeader, index: u32, chain: u32
     }
     if header.opening != group.opening {
         return Err(Flaw::Opening(header.opening));
+    }
+    if header.kind == FrameKind::Compacted {
+        return Err(Flaw::Kind(header.kind as u8)); // only segments have any
     }
     Ok(())
 }

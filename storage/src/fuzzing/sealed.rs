@@ -102,7 +102,9 @@ fn contents(input: &mut Input<'_>) -> (Vec<NewStretch>, Vec<GroupRecord>) {
         let entries: Vec<_> = entries.collect();
         groups.push(GroupRecord { lsn: Lsn(u64::from(topic) + 1), time: input.i64(), position: input.u64() });
         let partition = TopicPartition::new(TopicNumber(topic), 0);
-        stretches.push(NewStretch { partition, end_offset: offset + 1, last_lsn: Lsn(entries.len() as u64), entries });
+        let last_lsn = Lsn(entries.len() as u64);
+        let generation = u32::from(input.u8() % 3);
+        stretches.push(NewStretch { partition, end_offset: offset + 1, last_lsn, generation, entries });
     }
     (stretches, groups)
 }
@@ -194,6 +196,7 @@ fn stretches_of(batches: &[Written]) -> Vec<NewStretch> {
                 partition: batch.partition,
                 end_offset,
                 last_lsn: Lsn(nth),
+                generation: 0,
                 entries: vec![entry],
             }),
         }

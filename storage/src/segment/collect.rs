@@ -17,7 +17,7 @@ use crate::units::{Lsn, Moment, TimelineId};
 
 use super::files::File;
 use super::merge;
-use super::need::{By, Need, Shares};
+use super::need::{By, Lying, Need, Shares};
 use super::rewrite::rewrite;
 use super::sort;
 
@@ -59,8 +59,8 @@ fn total(inner: &Inner, need: &Need<'_>) -> Shares {
 /// What the files that are not sealed hold of what clients see.
 pub(crate) fn unsealed_live_bytes(inner: &Inner) -> u64 {
     let bytes = |partition: &Arc<Partition>| {
-        let log_start = partition.log_start();
         let pieces = partition.pieces();
+        let log_start = pieces.compaction_at(None).map_or(0, |made| made.end).max(partition.log_start());
         let entries = pieces.tail.iter().flat_map(|chunk| &chunk.entries);
         entries.filter(|entry| entry.base_offset >= log_start).map(|entry| u64::from(entry.bytes)).sum::<u64>()
     };
@@ -98,7 +98,8 @@ fn something_waits(inner: &Inner, log: &Arc<LogFile>, need: &Need<'_>) -> bool {
             .first()
             .map(|first| (chunk.entries.get(1).map_or(chunk.end_offset, |next| next.base_offset), lsn_of(first)));
         drop(pieces);
-        if first.is_some_and(|(end, lsn)| need.by(partition.id(), end, (lsn, lsn)) == By::Nobody) {
+        let lying = first.map(|(end, lsn)| Lying { partition: partition.id(), generation: 0, end, lsns: (lsn, lsn) });
+        if lying.is_some_and(|lying| need.by(&lying) == By::Nobody) {
             return true;
         }
     }
@@ -175,7 +176,7 @@ fn is_spare(file: &File, need: &Need<'_>) -> bool {
 fn raise_floor(engine: &Engine, timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
     let oldest = inner.shared.now().saturating_sub(history_ms(engine, timeline.id()));
-    let sealed = inner.files.all().into_iter().filter(|file| file.last_time() <= oldest).map(|file| file.last());
+    let sealed = inner.files.timed().into_iter().filter(|file| file.last_time() <= oldest).map(|file| file.last());
     let wanted = inner.unsealed_group_at(oldest).or_else(|| sealed.max()).unwrap_or_default();
     raise_to(engine, timeline, wanted)
 }
@@ -200,7 +201,7 @@ fn cap_history(engine: &Engine, timeline: &Timeline) -> Result<()> {
         return Ok(());
     }
     let end = Moment { lsn: timeline.durable_lsn(), time: inner.time_of(timeline.durable_lsn())? };
-    let mut floors: Vec<Moment> = inner.files.all().iter().map(|file| file.last()).collect();
+    let mut floors: Vec<Moment> = inner.files.timed().iter().map(|file| file.last()).collect();
     floors.push(end);
     floors.sort_unstable();
     let fits = floors.partition_point(|floor| {
@@ -252,7 +253,7 @@ fn drop_files(inner: &Inner, files: &[File]) -> Result<()> {
 pub(super) fn hide_stretches(inner: &Inner, file: &File) {
     for record in file.stretches() {
         if let Some(partition) = inner.tables.get_any(record.partition) {
-            partition.pieces().sealed.retain(|stretch| stretch.sealed.name() != file.name());
+            partition.pieces().drop_stretches(|name| name == file.name());
         }
     }
 }
@@ -291,14 +292,19 @@ fn thin_state_ats(inner: &Inner, need: &Need<'_>) -> Result<()> {
 /// Partitions of deleted topics that no view sees any more, and log starts that no view asks for.
 fn forget_partitions(inner: &Inner, need: &Need<'_>) {
     inner.tables.retired.retain(|_, partition| {
-        let has_files = !partition.pieces().sealed.is_empty() || !partition.pieces().tail.is_empty();
+        let pieces = partition.pieces();
+        let has_files = !pieces.sealed.is_empty() || !pieces.tail.is_empty() || !pieces.compacted.is_empty();
+        drop(pieces);
         has_files || need.needed.sees(Lsn::ZERO, partition.gone_at()) || need.is_inherited(partition)
     });
     let oldest = need.needed.pins.first().copied().unwrap_or(Lsn::MAX).min(need.needed.floor);
+    let oldest_view = need.oldest_view();
     for partition in inner.tables.all() {
         let mut pieces = partition.pieces();
         // The last move at or below the oldest view says where that view begins.
         let before = pieces.log_starts.partition_point(|moved| moved.lsn <= oldest);
         pieces.log_starts.drain(..before.saturating_sub(1));
+        let before = pieces.compactions.partition_point(|made| made.lsn <= oldest_view);
+        pieces.compactions.drain(..before.saturating_sub(1));
     }
 }

@@ -10,7 +10,7 @@ use super::stretch::SealedFile;
 use crate::error::Result;
 use crate::manifest::FileRef;
 use crate::timeline::lock;
-use crate::units::Lsn;
+use crate::units::{Lsn, TopicPartition};
 
 /// A sealed file of either kind.
 pub(crate) type File = Arc<dyn SealedFile>;
@@ -23,6 +23,8 @@ pub(crate) struct Files {
     runs: Mutex<BTreeMap<FileRef, bool>>,
     /// Files with a bad place among what is needed of them: not rewritten.
     spoiled: Mutex<BTreeSet<FileRef>>,
+    /// Partitions of which a compaction could not read something.
+    uncompactable: Mutex<BTreeSet<TopicPartition>>,
 }
 
 impl Files {
@@ -41,6 +43,11 @@ impl Files {
         lock(&self.all).values().cloned().collect()
     }
 
+    /// Every file that says when its batches were written.
+    pub(crate) fn timed(&self) -> Vec<File> {
+        self.all().into_iter().filter(|file| !file.is_compacted()).collect()
+    }
+
     /// A file is not to be rewritten.
     pub(crate) fn spoil(&self, name: FileRef) {
         lock(&self.spoiled).insert(name);
@@ -49,6 +56,16 @@ impl Files {
     /// Whether a file is not to be rewritten.
     pub(crate) fn is_spoiled(&self, name: FileRef) -> bool {
         lock(&self.spoiled).contains(&name)
+    }
+
+    /// A partition is not to be compacted.
+    pub(crate) fn mark_uncompactable(&self, partition: TopicPartition) {
+        lock(&self.uncompactable).insert(partition);
+    }
+
+    /// Whether a partition is not to be compacted.
+    pub(crate) fn is_uncompactable(&self, partition: TopicPartition) -> bool {
+        lock(&self.uncompactable).contains(&partition)
     }
 
     /// Whether the runs of a file are short: looked at once.

@@ -3,11 +3,13 @@
 //! ```text
 //! stretches   72 bytes each, by (topic, partition):
 //!             topic u32 │ partition u32 │ first offset i64 │ end offset i64 │ first LSN u64 │ last LSN u64 │ max timestamp i64 │ bytes u64
-//!             │ first entry u32 │ entries u32 │ CRC u32 of those entries │ 0 u32
+//!             │ first entry u32 │ entries u32 │ CRC u32 of those entries │ generation u32 (0: as written; else the compaction that made it)
 //! entries     32 bytes each, by offset within a stretch: base offset i64 │ position u32 │ bytes u32 │ LSN u64 │ max timestamp i64
 //! groups      24 bytes each, by LSN: LSN u64 │ time i64 (the least there is: lost) │ position u64 (0 in a segment)
 //! footer      128 bytes: magic MPX1 │ version u32 │ sections: three times (position u64 │ length u64 │ CRC u32) │ zeros │ CRC u32 of all before
 //! ```
+//!
+//! Version 2 has generations; an index without any is written as version 1, which had zeros there.
 //!
 //! Invariants, checked when it is read: sections lie before the footer, one behind the other; every stretch's entries lie in the section; offsets and LSNs
 //! of a stretch do not run backwards. What does not check is [`Error::Corrupt`]: the caller makes the index anew from the frames.
@@ -16,13 +18,17 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::need::Lying;
 use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::timeline::Entry;
 use crate::units::{Lsn, TopicNumber, TopicPartition};
 
 const MAGIC: &[u8; 4] = b"MPX1";
-const VERSION: u32 = 1;
+/// With generations.
+const VERSION: u32 = 2;
+/// Without.
+const PLAIN_VERSION: u32 = 1;
 const FOOTER_BYTES: usize = 128;
 const SECTION_BYTES: usize = 20;
 const STRETCH_BYTES: usize = 72;
@@ -41,6 +47,8 @@ pub(crate) struct StretchRecord {
     pub(crate) last_lsn: Lsn,
     pub(crate) max_timestamp: i64,
     pub(crate) bytes: u64,
+    /// Which compaction made it; 0: none, it is as it was written.
+    pub(crate) generation: u32,
     first_entry: u32,
     entries: u32,
     crc: u32,
@@ -70,6 +78,8 @@ pub(crate) struct NewStretch {
     pub(crate) partition: TopicPartition,
     pub(crate) end_offset: i64,
     pub(crate) last_lsn: Lsn,
+    /// Which compaction made it, or 0.
+    pub(crate) generation: u32,
     /// By offset, at least one.
     pub(crate) entries: Vec<EntryRecord>,
 }
@@ -109,7 +119,8 @@ pub(crate) fn encode(position: u64, stretches: &[NewStretch], groups: &[GroupRec
     }
     let mut footer = Vec::with_capacity(FOOTER_BYTES);
     footer.extend_from_slice(MAGIC);
-    footer.extend_from_slice(&VERSION.to_le_bytes());
+    let version = if stretches.iter().any(|stretch| stretch.generation > 0) { VERSION } else { PLAIN_VERSION };
+    footer.extend_from_slice(&version.to_le_bytes());
     let mut at = position;
     for section in [&heads, &entries, &marks] {
         footer.extend_from_slice(&at.to_le_bytes());
@@ -141,7 +152,7 @@ fn put_stretch(out: &mut Vec<u8>, stretch: &NewStretch, first_entry: usize, crc:
         out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
     }
     out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&stretch.generation.to_le_bytes());
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &EntryRecord) {
@@ -246,6 +257,17 @@ impl StretchRecord {
         u64::from(self.first_entry)
     }
 
+    /// All of it.
+    pub(crate) fn lying(&self) -> Lying {
+        let Self { partition, generation, end_offset, first_lsn, last_lsn, .. } = *self;
+        Lying { partition, generation, end: end_offset, lsns: (first_lsn, last_lsn) }
+    }
+
+    /// One of its entries, which ends at an offset.
+    pub(crate) fn lying_in(&self, entry: &EntryRecord, end: i64) -> Lying {
+        Lying { partition: self.partition, generation: self.generation, end, lsns: (entry.lsn, entry.lsn) }
+    }
+
     /// How many entries it has.
     pub(crate) fn entries(&self) -> u64 {
         u64::from(self.entries)
@@ -310,6 +332,7 @@ fn stretch_of(bytes: &[u8]) -> StretchRecord {
         first_entry: u32_at(bytes, 56),
         entries: u32_at(bytes, 60),
         crc: u32_at(bytes, 64),
+        generation: u32_at(bytes, 68),
     }
 }
 

@@ -62,11 +62,17 @@ fn pays(files: &[File]) -> bool {
     largest <= all - largest
 }
 
-/// Whether no other file has batches of their partitions between theirs. (What a file that cannot be read has is not known.)
+/// Whether no other file has batches of their partitions between theirs, nor two of them what compactions left of one. (What a file that cannot be read has is not known.)
 fn are_neighbours(inner: &Inner, files: &[File], unread: &[(Lsn, Lsn)]) -> bool {
     let first = files.iter().map(|file| file.first_lsn()).min().unwrap_or(Lsn::MAX);
     let last = files.iter().map(|file| file.last_lsn()).max().unwrap_or(Lsn::ZERO);
     if unread.iter().any(|(from, to)| *from <= last && *to >= first) {
+        return false;
+    }
+    // A compaction may have left several files of one partition, and another one more: a file holds one stretch of each.
+    let mut compacted = BTreeSet::new();
+    let stretches = files.iter().flat_map(|file| file.stretches()).filter(|stretch| stretch.generation > 0);
+    if !stretches.map(|stretch| stretch.partition).all(|partition| compacted.insert(partition)) {
         return false;
     }
     let names: BTreeSet<FileRef> = files.iter().map(|file| file.name()).collect();

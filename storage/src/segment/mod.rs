@@ -1,6 +1,7 @@
 //! Sealed files: log files that have ended, with an index, and segments, which the rewriter makes of them.
 
 mod collect;
+mod compact;
 mod files;
 pub(crate) mod index;
 mod merge;
@@ -17,6 +18,7 @@ mod usage;
 mod verified;
 
 pub(crate) use collect::{collect, raise_to, unsealed_live_bytes};
+pub(crate) use compact::compact;
 pub(crate) use files::Files;
 pub(crate) use index::NO_TIME;
 pub(crate) use need::Shares;

@@ -5,6 +5,9 @@
 //! state-at between them and itself. Placement plays no part: bytes are needed or not wherever they lie.
 //!
 //! What a child sees of its parent is needed, too, as long as some view of the child sees it: what a child hides it hides in its own log.
+//!
+//! A compaction hides all below its end, for views from its group on, and what it left is seen from that group on, up to that of the next compaction. What it hides says
+//! what producers and epochs were, too: so that stays until a state-at says so, to every view that is needed.
 
 use std::sync::Arc;
 
@@ -41,6 +44,18 @@ pub(crate) struct Shares {
     pub(crate) dead: u64,
 }
 
+/// Batches of a partition that lie somewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lying {
+    pub(crate) partition: TopicPartition,
+    /// Which compaction made them, or 0.
+    pub(crate) generation: u32,
+    /// The offset behind the last.
+    pub(crate) end: i64,
+    /// The first group and the last that wrote them.
+    pub(crate) lsns: (Lsn, Lsn),
+}
+
 /// Who needs a stretch or a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum By {
@@ -57,25 +72,26 @@ impl<'a> Need<'a> {
         Self { inner, is_live: inner.is_named(), needed, state_ats, children: children_of(inner) }
     }
 
-    /// Who needs the batches of a partition that lie in `[.., end)` and were written from group `from` on.
-    pub(crate) fn by(&self, partition: TopicPartition, end: i64, lsns: (Lsn, Lsn)) -> By {
-        let (from, last) = lsns;
+    /// Who needs batches.
+    pub(crate) fn by(&self, lying: &Lying) -> By {
+        let Lying { partition, generation, end, lsns: (first, last) } = *lying;
         if partition.topic.is_internal() {
-            return if self.is_folded(from, last) { By::Nobody } else { By::Live };
+            return if self.is_folded(first, last) { By::Nobody } else { By::Live };
         }
         let Some(known) = self.inner.tables.get_any(partition) else { return By::Nobody };
-        if self.is_live && !known.is_gone() && known.log_start() < end {
+        let Some(Seen { from, until, is_superseded }) = Seen::of(&known, lying) else { return By::Nobody };
+        if self.is_live && !known.is_gone() && known.log_start() < end && !is_superseded {
             return By::Live;
         }
-        let until = hidden_at(&known, end);
         let is_needed = self.needed.sees(from, until) || is_inherited(&self.children, partition, end, (from, until));
-        if is_needed { By::History } else { By::Nobody }
+        let says_more = is_superseded && generation == 0 && !self.is_folded(first, last);
+        if is_needed || says_more { By::History } else { By::Nobody }
     }
 
     /// Who needs how much of a stretch, taken as a whole: one that a log start cuts is live.
     pub(crate) fn shares(&self, stretch: &StretchRecord) -> Shares {
         let bytes = stretch.bytes;
-        match self.by(stretch.partition, stretch.end_offset, (stretch.first_lsn, stretch.last_lsn)) {
+        match self.by(&stretch.lying()) {
             By::Live => Shares { live: bytes, ..Shares::default() },
             By::History => Shares { history: bytes, ..Shares::default() },
             By::Nobody => Shares { dead: bytes, ..Shares::default() },
@@ -90,17 +106,28 @@ impl<'a> Need<'a> {
     /// Whether every batch of a stretch is needed, as far as that is known without its index.
     pub(crate) fn is_whole(&self, stretch: &StretchRecord) -> bool {
         let known = self.inner.tables.get_any(stretch.partition).filter(|_| self.is_live);
-        known.is_some_and(|known| !known.is_gone() && known.log_start() <= stretch.first_offset)
+        let begins_at = |known: &Partition| match known.pieces().compaction_at(None) {
+            Some(made) if stretch.generation == 0 => made.end.max(known.log_start()),
+            made if made.map_or(0, |made| made.generation) == stretch.generation => known.log_start(),
+            _ => i64::MAX,
+        };
+        known.is_some_and(|known| !known.is_gone() && begins_at(&known) <= stretch.first_offset)
             && !stretch.partition.topic.is_internal()
     }
 
     /// Whether what groups `[first, last]` say is, for every view that is needed, in a state-at between them and the view.
     pub(crate) fn is_folded(&self, first: Lsn, last: Lsn) -> bool {
-        let views = self.single_views().filter(|view| *view >= first).chain([self.needed.floor]);
-        views.into_iter().all(|view| {
-            let at_or_above = self.state_ats.partition_point(|at| *at < last);
-            view >= last && self.state_ats.get(at_or_above).is_some_and(|at| *at <= view)
-        })
+        let folded = self.state_ats.get(self.state_ats.partition_point(|at| *at < last));
+        let is_below = |view: Lsn| view >= last && folded.is_some_and(|at| *at <= view);
+        // Where the lowest of the views has it between them, all others have.
+        let pin = self.needed.pins.get(self.needed.pins.partition_point(|pin| *pin < first)).copied();
+        let child = self.children.iter().map(|child| child.branch).filter(|branch| *branch >= first).min();
+        pin.into_iter().chain(child).chain([self.needed.floor]).all(is_below)
+    }
+
+    /// The lowest view that is needed: of pins, children and the history.
+    pub(crate) fn oldest_view(&self) -> Lsn {
+        self.single_views().chain([self.needed.floor]).min().unwrap_or(Lsn::ZERO)
     }
 
     /// Whether a child has a partition of a deleted topic: it finds the records through this one, wherever they lie.
@@ -150,16 +177,45 @@ fn children_of(inner: &Inner) -> Vec<Child> {
 fn is_inherited(children: &[Child], partition: TopicPartition, end: i64, (from, until): (Lsn, Lsn)) -> bool {
     children.iter().filter(|child| from <= child.branch && child.branch < until).any(|child| {
         let Some(known) = child.inner.tables.get_any(partition) else { return false };
-        let is_live = child.inner.is_named() && !known.is_gone() && known.log_start() < end;
-        let hidden_at = hidden_at(&known, end);
-        is_live
-            || child.needed.sees(child.branch, hidden_at)
-            || is_inherited(&child.children, partition, end, (child.branch, hidden_at))
+        // To the child they are as they were written, whatever the parent had made of them by then.
+        let inherited = Lying { partition, generation: 0, end, lsns: (child.branch, child.branch) };
+        let Some(Seen { from, until, is_superseded }) = Seen::of(&known, &inherited) else { return false };
+        let is_live = child.inner.is_named() && !known.is_gone() && known.log_start() < end && !is_superseded;
+        is_live || child.needed.sees(from, until) || is_inherited(&child.children, partition, end, (from, until))
     })
 }
 
-/// The group from which on no view sees what lies below `end`; past the greatest if every view does.
-pub(super) fn hidden_at(partition: &Partition, end: i64) -> Lsn {
+/// Which views of a partition's own timeline see batches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Seen {
+    /// From this group on,
+    pub(super) from: Lsn,
+    /// and no longer from this one on; past the greatest if every later view does.
+    pub(super) until: Lsn,
+    /// Whether a compaction has put something in their place.
+    pub(super) is_superseded: bool,
+}
+
+impl Seen {
+    /// None where no view does: a compaction made them that came to nothing, or that no view asks for any more.
+    pub(super) fn of(partition: &Partition, lying: &Lying) -> Option<Self> {
+        let Lying { generation, end, lsns: (first, _), .. } = *lying;
+        let (from, next) = {
+            let compactions = &partition.pieces().compactions;
+            if generation == 0 {
+                (first, compactions.iter().find(|made| made.end >= end).map(|made| made.lsn))
+            } else {
+                let made = compactions.iter().position(|made| made.generation == generation)?;
+                (compactions[made].lsn, compactions.get(made + 1).map(|next| next.lsn))
+            }
+        };
+        let hidden = hidden_at(partition, end);
+        Some(Self { from, until: hidden.min(next.unwrap_or(Lsn::MAX)), is_superseded: next.is_some() })
+    }
+}
+
+/// The group from which on no view sees what lies below `end`, in whatever form; past the greatest if every view does.
+fn hidden_at(partition: &Partition, end: i64) -> Lsn {
     let pieces = partition.pieces();
     let passed = pieces.log_starts.partition_point(|moved| moved.offset < end);
     let passed = pieces.log_starts.get(passed).map(|moved| moved.lsn);

@@ -31,13 +31,17 @@ const WRITE_BYTES: usize = 1 << 20;
 /// Synced in steps of so much, so that the log's own syncs never wait for more.
 const SYNC_BYTES: u64 = 4 << 20;
 
+/// The class of what is as it was written, in a topic that is compacted.
+const TO_COMPACT: u8 = 67;
+/// The class of what compaction left.
+pub(super) const COMPACTED: u8 = 68;
+
 /// Rewrites inputs, which are neighbours in the order of groups. A file whose bytes do not check is named, and left out from now on.
 pub(super) fn rewrite(inner: &Inner, need: &Need<'_>, inputs: &[File]) -> Result<()> {
     let classes = classes_of(inner, inputs);
-    let first = lock(&inner.manifest).next_file();
+    let first = inner.intend(classes.len() as u64)?;
     let ids: Vec<FileId> = (0..classes.len() as u64).map(|n| FileId(first.0 + n)).collect();
     let job = Job { inner, need, inputs, number: first.0, ids };
-    inner.edit(&Edit::Intent { job: job.number, outputs: job.ids.clone() })?;
     match job.run(&classes) {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -51,19 +55,23 @@ pub(super) fn rewrite(inner: &Inner, need: &Need<'_>, inputs: &[File]) -> Result
 fn classes_of(inner: &Inner, inputs: &[File]) -> BTreeMap<u8, BTreeSet<TopicPartition>> {
     let mut classes: BTreeMap<u8, BTreeSet<TopicPartition>> = BTreeMap::new();
     for stretch in inputs.iter().flat_map(|file| file.stretches()) {
-        classes.entry(class_of(inner, stretch.partition)).or_default().insert(stretch.partition);
+        let class = if stretch.generation > 0 { COMPACTED } else { class_of(inner, stretch.partition) };
+        classes.entry(class).or_default().insert(stretch.partition);
     }
     classes
 }
 
-/// What makes bytes die together: 0 facts, 1 kept for ever, 2 of deleted topics, else 3 and the power of two of the retention time.
+/// What makes bytes die together: 0 facts, 1 kept for ever, 2 of deleted topics, 67 as it was written in a topic that is compacted, 68 what compaction left; else
+/// 3 and the power of two of the retention time.
 fn class_of(inner: &Inner, partition: TopicPartition) -> u8 {
     if partition.topic.is_internal() {
         return 0;
     }
     let state = inner.tables.read_state();
     let Some(topic) = state.topic_by_number(partition.topic) else { return 2 };
-    match inner.tables.policy(&state, topic).retention_ms {
+    let policy = inner.tables.policy(&state, topic);
+    match policy.retention_ms {
+        _ if policy.compaction.is_some() => TO_COMPACT,
         None => 1,
         Some(most) => 3 + u8::try_from(most.max(1).ilog2()).unwrap_or(63),
     }
@@ -151,7 +159,7 @@ impl Job<'_> {
         let records = input.records(stretch.partition)?;
         for (nth, record) in records.iter().enumerate() {
             let end = records.get(nth + 1).map_or(stretch.end_offset, |next| next.base_offset);
-            if self.need.by(stretch.partition, end, (record.lsn, record.lsn)) == By::Nobody {
+            if self.need.by(&stretch.lying_in(record, end)) == By::Nobody {
                 continue;
             }
             let (head, batch) = input.frame(stretch, nth, record)?;
@@ -174,10 +182,9 @@ impl Job<'_> {
         for id in ids {
             let Some(partition) = inner.tables.get_any(id) else { continue };
             let mut pieces = partition.pieces();
-            pieces.sealed.retain(|stretch| !inputs.contains(&stretch.sealed.name()));
+            pieces.drop_stretches(|name| inputs.contains(&name));
             if let Some(stretch) = stretches.remove(&id) {
-                let at = pieces.sealed.partition_point(|other| other.first_offset < stretch.first_offset);
-                pieces.sealed.insert(at, stretch);
+                pieces.add_stretch(stretch);
             }
         }
         for input in inputs {
@@ -227,7 +234,7 @@ fn checked(
 }
 
 /// A segment while it is written.
-struct Output<'a> {
+pub(super) struct Output<'a> {
     inner: &'a Inner,
     id: FileId,
     file: Option<Arc<dyn crate::disk::File>>,
@@ -241,7 +248,7 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(inner: &'a Inner, id: FileId) -> Self {
+    pub(super) fn new(inner: &'a Inner, id: FileId) -> Self {
         let throttle = Throttle::new(&inner.shared);
         let (headers, stretches) = (Vec::new(), Vec::new());
         Self {
@@ -257,8 +264,13 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Bytes of batches that it has taken, and how many.
+    pub(super) fn taken(&self) -> (u64, usize) {
+        (self.written + self.buffer.len() as u64, self.headers.len() / HEADER_BYTES)
+    }
+
     /// Takes the next batch: partitions in order, offsets within one in order.
-    fn push(&mut self, header: &FrameHeader, head: &[u8], batch: &Bytes) -> Result<()> {
+    pub(super) fn push(&mut self, header: &FrameHeader, head: &[u8], batch: &[u8]) -> Result<()> {
         let position = self.written + self.buffer.len() as u64;
         let fits = position.checked_add(batch.len() as u64).is_some_and(|end| u32::try_from(end).is_ok());
         let position = u32::try_from(position).ok().filter(|_| fits);
@@ -271,7 +283,8 @@ impl<'a> Output<'a> {
             max_timestamp: header.max_timestamp_ms,
         };
         let end_offset = header.base_offset.saturating_add(i64::from(header.offsets));
-        match self.stretches.last_mut().filter(|last| last.partition == header.partition) {
+        let of = (header.partition, header.generation());
+        match self.stretches.last_mut().filter(|last| (last.partition, last.generation) == of) {
             Some(last) if last.end_offset > header.base_offset || last.last_lsn > header.lsn => {
                 return Err(Error::Invalid(format!(
                     "{}: two files overlap at {}",
@@ -283,8 +296,8 @@ impl<'a> Output<'a> {
                 last.entries.push(entry);
             }
             None => {
-                let (partition, last_lsn) = (header.partition, header.lsn);
-                self.stretches.push(NewStretch { partition, end_offset, last_lsn, entries: vec![entry] });
+                let ((partition, generation), last_lsn) = (of, header.lsn);
+                self.stretches.push(NewStretch { partition, end_offset, last_lsn, generation, entries: vec![entry] });
             }
         }
         self.headers.extend_from_slice(head);
@@ -321,7 +334,7 @@ impl<'a> Output<'a> {
     }
 
     /// Ends the file: headers, index, and last the file's header, so that only a whole one has it.
-    fn finish(mut self, class: u8, times: &[GroupRecord]) -> Result<Option<SegmentFile>> {
+    pub(super) fn finish(mut self, class: u8, times: &[GroupRecord]) -> Result<Option<SegmentFile>> {
         let first = self.stretches.iter().filter_map(|stretch| stretch.entries.first()).map(|entry| entry.lsn).min();
         let last = self.stretches.iter().map(|stretch| stretch.last_lsn).max();
         let (Some(first), Some(last)) = (first, last) else { return Ok(None) };

@@ -56,9 +56,6 @@ pub(crate) fn load(
         let opened = Segment::open(disk, identity, *id).map(|file| file as File);
         take(&files, tables, FileRef::Segment(*id), opened)?;
     }
-    for partition in tables.all() {
-        partition.pieces().sealed.sort_by_key(|stretch| stretch.first_offset);
-    }
     Ok(files)
 }
 
@@ -77,10 +74,11 @@ fn take(files: &Files, tables: &Tables, name: FileRef, opened: Result<File>) -> 
     Ok(())
 }
 
-fn show(tables: &Tables, file: &File) {
+/// Partitions find what is in a file.
+pub(super) fn show(tables: &Tables, file: &File) {
     for record in file.stretches() {
         if let Some(partition) = tables.get_any(record.partition) {
-            partition.pieces().sealed.push(Stretch::new(record, Arc::clone(file)));
+            partition.pieces().add_stretch(Stretch::new(record, Arc::clone(file)));
         }
     }
 }
@@ -108,7 +106,7 @@ fn new_stretch(partition: &Partition, log: &Arc<LogFile>) -> Option<NewStretch> 
         }
     });
     let entries: Vec<_> = entries.collect();
-    Some(NewStretch { partition: partition.id(), end_offset: chunk.end_offset, last_lsn: lsn, entries })
+    Some(NewStretch { partition: partition.id(), end_offset: chunk.end_offset, last_lsn: lsn, generation: 0, entries })
 }
 
 fn chunk_of(partition: &Partition, log: &Arc<LogFile>) -> Option<Chunk> {
@@ -121,6 +119,6 @@ fn swap(partition: &Partition, log: &Arc<LogFile>, sealed: &Arc<SealedLog>) {
     let mut pieces = partition.pieces();
     pieces.tail.retain(|chunk| !Arc::ptr_eq(&chunk.log, log));
     if let Some(record) = record {
-        pieces.sealed.push(Stretch::new(record, Arc::clone(sealed) as File));
+        pieces.add_stretch(Stretch::new(record, Arc::clone(sealed) as File));
     }
 }

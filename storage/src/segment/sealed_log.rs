@@ -222,6 +222,7 @@ fn add_group(stretches: &mut BTreeMap<TopicPartition, NewStretch>, group: &Group
         };
         let end_offset = header.base_offset.saturating_add(i64::from(header.offsets));
         let stretch = stretches.entry(header.partition).or_insert_with(|| NewStretch {
+            generation: 0,
             partition: header.partition,
             end_offset,
             last_lsn: header.lsn,

@@ -199,7 +199,9 @@ fn rebuild(file: &Arc<dyn File>, salt: u64) -> Result<(Vec<NewStretch>, u64)> {
             max_timestamp: header.max_timestamp_ms,
         };
         let end_offset = header.base_offset.saturating_add(i64::from(header.offsets));
-        match stretches.last_mut().filter(|last| last.partition == header.partition) {
+        let generation = header.generation();
+        let goes_on = |last: &&mut NewStretch| (last.partition, last.generation) == (header.partition, generation);
+        match stretches.last_mut().filter(goes_on) {
             Some(last) => {
                 (last.end_offset, last.last_lsn) = (end_offset, header.lsn);
                 last.entries.push(entry);
@@ -208,6 +210,7 @@ fn rebuild(file: &Arc<dyn File>, salt: u64) -> Result<(Vec<NewStretch>, u64)> {
                 partition: header.partition,
                 end_offset,
                 last_lsn: header.lsn,
+                generation,
                 entries: vec![entry],
             }),
         }

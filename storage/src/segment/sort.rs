@@ -26,6 +26,7 @@ const SOON_MS: i64 = 3_600_000;
 /// Log files to sort together, by their first groups; none if it does not pay yet.
 pub(super) fn to_sort(inner: &Inner, base: Lsn) -> Result<Vec<File>> {
     let mut files = inner.files.all();
+    files.retain(|file| !file.is_compacted());
     files.sort_by_key(|file| file.first_lsn());
     let mut run: Vec<File> = Vec::new();
     let mut reach = Lsn::ZERO;
@@ -121,7 +122,7 @@ pub(super) fn is_mostly_dead(file: &File, need: &Need<'_>, is_nearly_full: bool)
 
 /// Bytes of the batches of a stretch that something needs. The index is read only where the stretch is not needed as a whole.
 fn needed_bytes(file: &File, stretch: &StretchRecord, need: &Need<'_>) -> Result<u64> {
-    if need.by(stretch.partition, stretch.end_offset, (stretch.first_lsn, stretch.last_lsn)) == By::Nobody {
+    if need.by(&stretch.lying()) == By::Nobody {
         return Ok(0);
     }
     if need.is_whole(stretch) {
@@ -129,9 +130,7 @@ fn needed_bytes(file: &File, stretch: &StretchRecord, need: &Need<'_>) -> Result
     }
     let records = file.records(stretch.partition)?;
     let ends = records.iter().skip(1).map(|next| next.base_offset).chain([stretch.end_offset]);
-    let needed = records
-        .iter()
-        .zip(ends)
-        .filter(|(record, end)| need.by(stretch.partition, *end, (record.lsn, record.lsn)) != By::Nobody);
+    let needed =
+        records.iter().zip(ends).filter(|(record, end)| need.by(&stretch.lying_in(record, *end)) != By::Nobody);
     Ok(needed.map(|(record, _)| u64::from(record.bytes)).sum())
 }

@@ -56,6 +56,11 @@ pub(crate) trait SealedFile: Send + Sync + Debug {
         Moment { lsn: self.last_lsn(), time: self.last_time() }
     }
 
+    /// Whether compaction made it: what it says of groups is not when its records were written.
+    fn is_compacted(&self) -> bool {
+        self.stretches().iter().any(|stretch| stretch.generation > 0)
+    }
+
     /// What it holds.
     fn stretches(&self) -> &[StretchRecord] {
         &self.about().stretches
@@ -110,6 +115,8 @@ pub(crate) struct Stretch {
     pub last_lsn: Lsn,
     /// The greatest timestamp, −1: none.
     pub max_timestamp: i64,
+    /// Which compaction made it; 0: none, it is as it was written.
+    pub generation: u32,
     /// The file.
     pub sealed: Arc<dyn SealedFile>,
 }
@@ -124,6 +131,7 @@ impl Stretch {
             first_lsn: record.first_lsn,
             last_lsn: record.last_lsn,
             max_timestamp: record.max_timestamp,
+            generation: record.generation,
             sealed,
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::files::File;
 use super::index::StretchRecord;
-use super::need::hidden_at;
+use super::need::{Lying, Seen};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::manifest::FileRef;
@@ -82,6 +82,7 @@ struct Tally {
 #[derive(Clone, Copy)]
 struct Part {
     partition: TopicPartition,
+    generation: u32,
     first_offset: i64,
     end_offset: i64,
     first_lsn: Lsn,
@@ -147,8 +148,9 @@ impl Tally {
     }
 
     fn count_stretch(&mut self, owner: usize, file: &File, stretch: &StretchRecord) -> Result<()> {
-        let StretchRecord { partition, first_offset, end_offset, first_lsn, last_lsn, bytes, .. } = *stretch;
-        let whole = Part { partition, first_offset, end_offset, first_lsn, last_lsn, bytes };
+        let StretchRecord { partition, generation, first_offset, end_offset, first_lsn, last_lsn, bytes, .. } =
+            *stretch;
+        let whole = Part { partition, generation, first_offset, end_offset, first_lsn, last_lsn, bytes };
         if partition.topic.is_internal() || self.is_uniform(owner, &whole) {
             self.count_part(owner, &whole);
             return Ok(());
@@ -158,7 +160,8 @@ impl Tally {
         for (record, end_offset) in records.iter().zip(ends) {
             let (first_offset, bytes) = (record.base_offset, u64::from(record.bytes));
             let (first_lsn, last_lsn) = (record.lsn, record.lsn);
-            self.count_part(owner, &Part { partition, first_offset, end_offset, first_lsn, last_lsn, bytes });
+            let part = Part { partition, generation, first_offset, end_offset, first_lsn, last_lsn, bytes };
+            self.count_part(owner, &part);
         }
         Ok(())
     }
@@ -167,13 +170,19 @@ impl Tally {
     fn is_uniform(&self, at: usize, part: &Part) -> bool {
         let node = &self.nodes[at];
         let Some(known) = node.inner.tables.get_any(part.partition) else { return true };
-        let is_between = |lsn: Lsn| part.first_lsn <= lsn && lsn < part.last_lsn;
-        let pin = node.pins.partition_point(|(lsn, _)| *lsn < part.first_lsn);
+        let lying = part.lying();
+        let Some(last) = Seen::of(&known, &lying) else { return true };
+        if Seen::of(&known, &Lying { end: part.first_offset.saturating_add(1), ..lying }) != Some(last) {
+            return false;
+        }
+        // What a compaction left is seen from one group on, all of it.
+        let (first_lsn, last_lsn) = if part.generation > 0 { (last.from, last.from) } else { lying.lsns };
+        let is_between = |lsn: Lsn| first_lsn <= lsn && lsn < last_lsn;
+        let pin = node.pins.partition_point(|(lsn, _)| *lsn < first_lsn);
         let mut children = node.children.iter().map(|child| (*child, self.nodes[*child].branch));
         !node.pins.get(pin).is_some_and(|(lsn, _)| is_between(*lsn))
-            && hidden_at(&known, part.first_offset.saturating_add(1)) == hidden_at(&known, part.end_offset)
             && children.all(|(child, branch)| {
-                !is_between(branch) && (branch < part.first_lsn || self.is_uniform(child, &part.inherited_at(branch)))
+                !is_between(branch) && (branch < first_lsn || self.is_uniform(child, &part.inherited_at(branch)))
             })
     }
 
@@ -212,19 +221,19 @@ impl Tally {
     fn see(&self, at: usize, part: &Part, seers: &mut Seers) {
         let node = &self.nodes[at];
         let Some(known) = node.inner.tables.get_any(part.partition) else { return };
-        let until = hidden_at(&known, part.end_offset);
-        if node.is_named && !known.is_gone() && known.log_start() < part.end_offset {
+        let Some(Seen { from: first, until, is_superseded }) = Seen::of(&known, &part.lying()) else { return };
+        if node.is_named && !known.is_gone() && known.log_start() < part.end_offset && !is_superseded {
             seers.live.push(at);
         }
         seers.in_window |= until > node.floor;
         let pin = |lsn: Lsn| node.pins.partition_point(|(pin, _)| *pin < lsn);
-        let (from, to) = (pin(part.first_lsn), pin(until));
+        let (from, to) = (pin(first), pin(until));
         if from < to {
             seers.pins.push((at, from, to));
         }
         for child in &node.children {
             let branch = self.nodes[*child].branch;
-            if part.first_lsn <= branch && branch < until {
+            if first <= branch && branch < until {
                 self.see(*child, &part.inherited_at(branch), seers);
             }
         }
@@ -246,9 +255,14 @@ impl Tally {
 }
 
 impl Part {
-    /// As a child has it that branched off at an LSN: from there on.
+    /// As a child has it that branched off at an LSN: from there on, whatever the parent had made of it by then.
     fn inherited_at(&self, branch: Lsn) -> Self {
-        Self { first_lsn: branch, last_lsn: branch, ..*self }
+        Self { first_lsn: branch, last_lsn: branch, generation: 0, ..*self }
+    }
+
+    fn lying(&self) -> Lying {
+        let Self { partition, generation, end_offset, first_lsn, last_lsn, .. } = *self;
+        Lying { partition, generation, end: end_offset, lsns: (first_lsn, last_lsn) }
     }
 }
 
@@ -277,6 +291,7 @@ fn parts_of(partition: TopicPartition, chunk: &Chunk) -> impl Iterator<Item = Pa
         let lsn = chunk.log.group_of(u64::from(entry.position)).map_or(Lsn::ZERO, |group| group.lsn);
         Part {
             partition,
+            generation: 0,
             first_offset: entry.base_offset,
             end_offset,
             first_lsn: lsn,

@@ -21,6 +21,8 @@ pub struct Checkpoint {
     pub producers: Vec<ProducerRecord>,
     /// How first offsets were raised, above the history floor: sorted by partition, then LSN.
     pub log_starts: Vec<LogStartRecord>,
+    /// The compactions that some view may ask for: sorted by partition, then LSN.
+    pub compactions: Vec<CompactionRecord>,
     /// Where the log goes on.
     pub tail: TailRecord,
 }
@@ -101,6 +103,19 @@ pub struct LogStartRecord {
     pub lsn: Lsn,
     /// The first offset from that group on.
     pub offset: i64,
+}
+
+/// A compaction: views from `lsn` on see what it left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompactionRecord {
+    /// Of which.
+    pub partition: TopicPartition,
+    /// The group whose fact said so.
+    pub lsn: Lsn,
+    /// Which it was.
+    pub generation: u32,
+    /// The first offset that it did not look at.
+    pub end: i64,
 }
 
 /// The active log file.

@@ -157,6 +157,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The same, where the count is a `u32`.
+    pub(super) fn counted(&mut self, size_min: usize) -> Result<usize> {
+        let count = self.u32()? as usize;
+        match count.checked_mul(size_min) {
+            Some(bytes) if bytes <= self.rest.len() => Ok(count),
+            _ => Err(self.damaged("a count in it is too large")),
+        }
+    }
+
     /// Checks that nothing is left.
     pub(super) fn end(&self) -> Result<()> {
         match self.rest.len() {

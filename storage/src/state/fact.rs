@@ -8,7 +8,9 @@
 //! `__consumer_offsets`. Each kind has a file of its own.
 
 use super::codec::Reader;
-use super::{Cluster, Counter, Document, Floor, Group, LogStart, Pin, Position, State, TimelineInfo, Topic, Volume};
+use super::{
+    Cluster, Compaction, Counter, Document, Floor, Group, LogStart, Pin, Position, State, TimelineInfo, Topic, Volume,
+};
 use crate::{Error, Result, TopicNumber};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ pub enum Kind {
     Topic = 1,
     /// [`LogStart`].
     LogStart = 2,
+    /// [`Compaction`].
+    Compaction = 3,
     /// [`Volume`].
     Volume = 16,
     /// [`TimelineInfo`].
@@ -57,6 +61,7 @@ impl Kind {
         match self {
             Self::Topic => "the fact of a topic",
             Self::LogStart => "the fact of a log start",
+            Self::Compaction => "the fact of a compaction",
             Self::Volume => "the fact of a volume",
             Self::Timeline => "the fact of a timeline",
             Self::Floor => "the fact of a floor",
@@ -144,6 +149,8 @@ pub enum Fact {
     Topic(Change<Topic>),
     /// Of the first offset of a partition.
     LogStart(Change<LogStart>),
+    /// Of how far a partition is compacted.
+    Compaction(Change<Compaction>),
     /// Of a committed position.
     Position(Change<Position>),
     /// Of a volume.
@@ -193,6 +200,7 @@ macro_rules! in_fact {
 in_fact! {
     Topic(Topic),
     LogStart(LogStart),
+    Compaction(Compaction),
     Position(Position),
     Volume(Volume),
     Timeline(TimelineInfo),
@@ -210,6 +218,7 @@ macro_rules! with_change {
         match $fact {
             Fact::Topic($change) => $run,
             Fact::LogStart($change) => $run,
+            Fact::Compaction($change) => $run,
             Fact::Position($change) => $run,
             Fact::Volume($change) => $run,
             Fact::Timeline($change) => $run,
@@ -296,6 +305,7 @@ impl Fact {
         match kind {
             1 => parse::<Topic>(key, value),
             2 => parse::<LogStart>(key, value),
+            3 => parse::<Compaction>(key, value),
             16 => parse::<Volume>(key, value),
             17 => parse::<TimelineInfo>(key, value),
             18 => parse::<Floor>(key, value),

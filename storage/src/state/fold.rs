@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - A topic has one name and one number; numbers are never given twice.
-//! - Log starts are of internal topics and of topics that live, positions of topics that live. Both go with the topic, by
+//! - Log starts are of internal topics and of topics that live, positions and compactions of topics that live. All go with the topic, by
 //!   its number, so that a topic made again inherits nothing, and a late fact of a topic that is gone leaves nothing.
 //! - For a log that keeps to the first point, folding any suffix of it into a state that already has it changes nothing:
 //!   recovery may start earlier than it has to.
@@ -11,6 +11,7 @@
 //! state that stands still.
 
 use super::cluster::Cluster;
+use super::compaction::Compaction;
 use super::counter::{Counter, Numbers};
 use super::document::{Document, DocumentKey, Named};
 use super::fact::{Change, Fact, Thing};
@@ -33,6 +34,7 @@ use std::sync::Arc;
 pub struct State {
     topics: Arc<Topics>,
     log_starts: Arc<BTreeMap<TopicPartition, i64>>,
+    compactions: Arc<BTreeMap<TopicPartition, Compaction>>,
     positions: Positions,
     documents: Arc<BTreeMap<DocumentKey, Bytes>>,
     system: Arc<System>,
@@ -66,6 +68,7 @@ impl State {
         match fact {
             Fact::Topic(change) => self.apply_topic(change),
             Fact::LogStart(change) => self.apply_log_start(change),
+            Fact::Compaction(change) => self.apply_compaction(change),
             Fact::Position(change) => self.apply_position(change),
             Fact::Volume(change) => apply_to(&mut self.system_mut().volumes, change, Volume::clone),
             Fact::Timeline(change) => apply_to(&mut self.system_mut().timelines, change, TimelineInfo::clone),
@@ -113,6 +116,24 @@ impl State {
             let gone: Vec<_> = log_starts.range(all).map(|(partition, _)| *partition).collect();
             for partition in gone {
                 log_starts.remove(&partition);
+            }
+        }
+        if self.compactions.keys().any(|partition| partition.topic == number) {
+            Arc::make_mut(&mut self.compactions).retain(|partition, _| partition.topic != number);
+        }
+    }
+
+    fn apply_compaction(&mut self, change: &Change<Compaction>) {
+        if self.topic_by_number(change.key().topic).is_some() {
+            apply_to(Arc::make_mut(&mut self.compactions), change, Compaction::clone);
+        }
+    }
+
+    /// What a timeline has that branches off at that age: its inherited tombstones count as new.
+    pub(crate) fn age_compactions(&mut self, age: i64) {
+        if !self.compactions.is_empty() {
+            for compaction in Arc::make_mut(&mut self.compactions).values_mut() {
+                *compaction = compaction.aged(age);
             }
         }
     }
@@ -172,6 +193,7 @@ impl State {
     fn each_but_positions(&self, see: &mut dyn FnMut(Fact)) {
         Topic::each(self, &mut |thing| see(thing.into()));
         LogStart::each(self, &mut |thing| see(thing.into()));
+        Compaction::each(self, &mut |thing| see(thing.into()));
         Volume::each(self, &mut |thing| see(thing.into()));
         TimelineInfo::each(self, &mut |thing| see(thing.into()));
         Floor::each(self, &mut |thing| see(thing.into()));
@@ -225,6 +247,16 @@ impl State {
     /// All first offsets that were ever raised, by partition.
     pub fn log_starts(&self) -> impl Iterator<Item = (TopicPartition, i64)> {
         self.log_starts.iter().map(|(partition, offset)| (*partition, *offset))
+    }
+
+    /// How far a partition is compacted, if it ever was.
+    pub fn compaction(&self, partition: TopicPartition) -> Option<&Compaction> {
+        self.compactions.get(&partition)
+    }
+
+    /// The last compactions of all partitions, by partition.
+    pub fn compactions(&self) -> impl Iterator<Item = &Compaction> {
+        self.compactions.values()
     }
 
     /// What a group committed for a partition.

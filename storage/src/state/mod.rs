@@ -11,6 +11,7 @@
 pub mod checkpoint;
 mod cluster;
 mod codec;
+mod compaction;
 mod counter;
 mod document;
 pub mod fact;
@@ -35,6 +36,7 @@ mod volume;
 
 pub use checkpoint::Checkpoint;
 pub use cluster::Cluster;
+pub use compaction::{Compaction, Seen};
 pub use counter::{Counter, Numbers};
 pub use document::{Document, DocumentKey};
 pub use fact::{Change, Fact, FactKey, Kind, Thing};

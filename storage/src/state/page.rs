@@ -6,7 +6,9 @@
 //!
 //! Reading checks that sections are known, that every byte of a page is used, and that entries come in order, none twice.
 
-use super::checkpoint::{Checkpoint, LogStartRecord, PartitionRecord, ProducerRecord, TailGroup, TailStretch};
+use super::checkpoint::{
+    Checkpoint, CompactionRecord, LogStartRecord, PartitionRecord, ProducerRecord, TailGroup, TailStretch,
+};
 use super::codec::{Reader, put_varint, put_zigzag};
 use super::fact::Fact;
 use super::records::{Entry, TailEntry};
@@ -24,10 +26,11 @@ pub(super) enum Section {
     Tail = 5,
     TailBatches = 6,
     TailGroups = 7,
+    Compactions = 8,
 }
 
 impl Section {
-    const ALL: [Section; 7] = [
+    const ALL: [Section; 8] = [
         Self::Facts,
         Self::Partitions,
         Self::Producers,
@@ -35,6 +38,7 @@ impl Section {
         Self::Tail,
         Self::TailBatches,
         Self::TailGroups,
+        Self::Compactions,
     ];
 
     pub(super) fn from_number(number: u32) -> Result<Self> {
@@ -84,7 +88,8 @@ pub(super) fn each_page(checkpoint: &Checkpoint, see: &mut dyn FnMut(Page<'_>) -
         stretch.batches.iter().map(|batch| TailEntry { partition: stretch.partition, batch: *batch })
     });
     pages::<TailEntry, _>(Section::TailBatches, batches, see)?;
-    pages::<TailGroup, _>(Section::TailGroups, checkpoint.tail.groups.iter(), see)
+    pages::<TailGroup, _>(Section::TailGroups, checkpoint.tail.groups.iter(), see)?;
+    pages::<CompactionRecord, _>(Section::Compactions, checkpoint.compactions.iter(), see)
 }
 
 fn tail(checkpoint: &Checkpoint) -> Vec<u8> {
@@ -184,7 +189,7 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Adds a page.
     pub(super) fn add(&mut self, section: Section, count: u32, body: &[u8]) -> Result<()> {
-        let Checkpoint { facts, partitions, producers, log_starts, tail, .. } = &mut self.checkpoint;
+        let Checkpoint { facts, partitions, producers, log_starts, compactions, tail, .. } = &mut self.checkpoint;
         match section {
             Section::Facts => take_facts(count, body, &mut |fact| facts.apply(&fact)),
             Section::Partitions => take_page(count, body, &mut |entry: PartitionRecord| partitions.push(entry)),
@@ -193,6 +198,7 @@ impl Assembly {
             Section::Tail => self.tail(count, body),
             Section::TailBatches => take_page(count, body, &mut |entry| add_batch(&mut tail.stretches, entry)),
             Section::TailGroups => take_page(count, body, &mut |entry: TailGroup| tail.groups.push(entry)),
+            Section::Compactions => take_page(count, body, &mut |entry: CompactionRecord| compactions.push(entry)),
         }
     }
 
@@ -217,6 +223,7 @@ impl Assembly {
         let sorted = ascending(checkpoint.partitions.iter(), |entry| entry.partition)
             && ascending(checkpoint.producers.iter(), |entry| (entry.partition, entry.producer_id))
             && ascending(checkpoint.log_starts.iter(), |entry| (entry.partition, entry.lsn))
+            && ascending(checkpoint.compactions.iter(), |entry| (entry.partition, entry.lsn))
             && ascending(checkpoint.tail.stretches.iter(), |entry| entry.partition)
             && ascending(checkpoint.tail.groups.iter(), |entry| entry.lsn)
             && checkpoint.tail.stretches.iter().all(|stretch| ascending(stretch.batches.iter(), |b| b.base_offset));

@@ -169,6 +169,7 @@ impl<'a> Txn<'a> {
                 let topic = start.partition.topic;
                 topic.is_internal() || self.topic_by_number(topic).is_some()
             }
+            Fact::Compaction(Change::Put(compaction)) => self.topic_by_number(compaction.partition.topic).is_some(),
             _ => true,
         }
     }

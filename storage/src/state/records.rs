@@ -4,8 +4,8 @@
 //! wraps, so that any two numbers have one. Keys are big endian, so that their bytes have the entries' order.
 
 use super::checkpoint::{
-    EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch, TailGroup,
-    VirtualSegmentRecord,
+    CompactionRecord, EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch,
+    TailGroup, VirtualSegmentRecord,
 };
 use super::codec::{Reader, put_varint, put_zigzag};
 use crate::{Lsn, Result, TopicNumber, TopicPartition};
@@ -136,6 +136,27 @@ impl Entry for LogStartRecord {
     fn take(_: Option<&Self>, input: &mut Reader<'_>) -> Result<Self> {
         let partition = take_partition(input)?;
         Ok(Self { partition, lsn: Lsn(input.varint()?), offset: input.zigzag()? })
+    }
+}
+
+impl Entry for CompactionRecord {
+    const WHAT: &'static str = "compactions of a checkpoint";
+
+    fn put_key(&self, out: &mut Vec<u8>) {
+        key_of_partition(self.partition, out);
+        out.extend_from_slice(&self.lsn.0.to_be_bytes());
+    }
+
+    fn put(&self, _: Option<&Self>, out: &mut Vec<u8>) {
+        put_partition(self.partition, out);
+        put_varint(out, self.lsn.0);
+        put_varint(out, self.generation.into());
+        put_zigzag(out, self.end);
+    }
+
+    fn take(_: Option<&Self>, input: &mut Reader<'_>) -> Result<Self> {
+        let (partition, lsn) = (take_partition(input)?, Lsn(input.varint()?));
+        Ok(Self { partition, lsn, generation: input.varint_u32()?, end: input.zigzag()? })
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering;
 
 use super::log_file::{GroupMark, LogFile};
 use super::partition::{Inherited, Partition, lock};
-use super::pieces::{Chunk, Entry, EpochStart, LogStartMove, Pieces};
+use super::pieces::{Chunk, Compacted, Entry, EpochStart, LogStartMove, Pieces};
 use super::producers::{Producer, Producers, RememberedBatch};
 use super::virtual_segments::VirtualSegment;
-use super::{Inner, Tables};
+use super::{Inner, Origin, Tables};
 use crate::frame;
 use crate::state::checkpoint::{
-    EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch, TailGroup, TailRecord,
-    TailStretch, VirtualSegmentRecord,
+    CompactionRecord, EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch,
+    TailGroup, TailRecord, TailStretch, VirtualSegmentRecord,
 };
 use crate::state::{Checkpoint, State};
 use crate::units::{Lsn, TopicPartition};
@@ -102,7 +102,7 @@ pub(super) fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, 
         inherited_end: partition.inherited().map_or(0, |inherited| inherited.end),
         gone_at: Some(partition.gone_at()).filter(|lsn| *lsn != Lsn::MAX),
         epochs: pieces.epochs.iter().map(|e| EpochRecord { epoch: e.epoch, start_offset: e.start }).collect(),
-        segments: pieces.segments.iter().map(segment_record).collect(),
+        segments: pieces.segments.iter().map(VirtualSegmentRecord::from).collect(),
     });
     let moves = pieces.log_starts.iter();
     checkpoint.log_starts.extend(moves.map(|moved| LogStartRecord {
@@ -110,16 +110,25 @@ pub(super) fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, 
         lsn: moved.lsn,
         offset: moved.offset,
     }));
+    let made = pieces.compactions.iter();
+    checkpoint.compactions.extend(made.map(|made| CompactionRecord {
+        partition: partition.id(),
+        lsn: made.lsn,
+        generation: made.generation,
+        end: made.end,
+    }));
     let chunk = tail.and_then(|log| pieces.tail.iter().find(|chunk| Arc::ptr_eq(&chunk.log, log)));
     checkpoint.tail.stretches.extend(chunk.map(|chunk| tail_stretch(partition.id(), chunk)));
 }
 
-fn segment_record(segment: &VirtualSegment) -> VirtualSegmentRecord {
-    VirtualSegmentRecord {
-        base_offset: segment.base_offset,
-        bytes: segment.bytes,
-        first_timestamp: segment.first_timestamp,
-        max_timestamp: segment.max_timestamp,
+impl From<&VirtualSegment> for VirtualSegmentRecord {
+    fn from(segment: &VirtualSegment) -> Self {
+        Self {
+            base_offset: segment.base_offset,
+            bytes: segment.bytes,
+            first_timestamp: segment.first_timestamp,
+            max_timestamp: segment.max_timestamp,
+        }
     }
 }
 
@@ -137,29 +146,31 @@ fn tail_stretch(partition: TopicPartition, chunk: &Chunk) -> TailStretch {
 }
 
 /// Puts the partitions of a checkpoint into tables whose state is that of the checkpoint. What a partition inherited is found in the parent.
-pub(super) fn restore_partitions(
-    tables: &Tables,
-    records: &[PartitionRecord],
-    log_starts: &[LogStartRecord],
-    parent: Option<&Inner>,
-) {
+pub(super) fn restore_partitions(tables: &Tables, checkpoint: &Checkpoint, origin: Option<&Origin>) {
     let mut moves: HashMap<TopicPartition, Vec<LogStartMove>> = HashMap::new();
-    for LogStartRecord { partition, lsn, offset } in log_starts {
+    for LogStartRecord { partition, lsn, offset } in &checkpoint.log_starts {
         moves.entry(*partition).or_default().push(LogStartMove { lsn: *lsn, offset: *offset });
     }
-    for record in records {
+    let mut compactions: HashMap<TopicPartition, Vec<Compacted>> = HashMap::new();
+    for CompactionRecord { partition, lsn, generation, end } in &checkpoint.compactions {
+        let made = Compacted { lsn: *lsn, generation: *generation, end: *end };
+        compactions.entry(*partition).or_default().push(made);
+    }
+    for record in &checkpoint.partitions {
         let partition = Partition::new(record.partition, record.log_start, record.end_offset);
         *partition.pieces() = Pieces {
             epochs: record.epochs.iter().map(|e| EpochStart { epoch: e.epoch, start: e.start_offset }).collect(),
-            segments: record.segments.iter().map(segment).collect(),
+            segments: record.segments.iter().map(VirtualSegment::from).collect(),
             log_starts: moves.remove(&record.partition).unwrap_or_default(),
+            compactions: compactions.remove(&record.partition).unwrap_or_default(),
             ..Pieces::default()
         };
         if record.inherited_end > 0 {
-            let from = parent.and_then(|parent| parent.tables.get_any(record.partition));
+            let from = origin.and_then(|origin| origin.parent.tables.get_any(record.partition));
             // The parent forgets a partition whose topic was deleted here, too, later than the checkpoint: nobody reads from it.
             let from = from.unwrap_or_else(|| Partition::new(record.partition, 0, 0));
-            partition.inherit(Inherited { from, end: record.inherited_end });
+            let branch = origin.map_or(Lsn::ZERO, |origin| origin.branch);
+            partition.inherit(Inherited { from, end: record.inherited_end, branch });
         }
         match record.gone_at {
             Some(lsn) => {
@@ -171,12 +182,14 @@ pub(super) fn restore_partitions(
     }
 }
 
-fn segment(record: &VirtualSegmentRecord) -> VirtualSegment {
-    VirtualSegment {
-        base_offset: record.base_offset,
-        bytes: record.bytes,
-        first_timestamp: record.first_timestamp,
-        max_timestamp: record.max_timestamp,
+impl From<&VirtualSegmentRecord> for VirtualSegment {
+    fn from(record: &VirtualSegmentRecord) -> Self {
+        Self {
+            base_offset: record.base_offset,
+            bytes: record.bytes,
+            first_timestamp: record.first_timestamp,
+            max_timestamp: record.max_timestamp,
+        }
     }
 }
 

@@ -75,7 +75,8 @@ impl Timeline {
             let log_start = partition.pieces().log_start_at(oldest.lsn);
             let high_watermark = partition.high_watermark();
             let bounds = Bounds { log_start, last_stable: high_watermark, high_watermark };
-            if let Some(found) = view.find_time_within(&partition, bounds, after)? {
+            // What the oldest view shows, and all that came since, whatever was compacted meanwhile.
+            if let Some(found) = view.find_time_within(&partition, bounds, Some(oldest.lsn), after)? {
                 let group = partition.group_of(found.offset)?.unwrap_or(Lsn::ZERO);
                 first = first.into_iter().chain([group]).min();
             }
@@ -92,7 +93,7 @@ impl Inner {
         }
         let floor = self.history.oldest().filter(|floor| floor.lsn <= lsn);
         let mut newest = floor.unwrap_or(Moment { lsn: Lsn::ZERO, time: self.created_ms });
-        for file in self.files.all().into_iter().filter(|file| file.first_lsn() <= lsn) {
+        for file in self.files.timed().into_iter().filter(|file| file.first_lsn() <= lsn) {
             if file.last_lsn() <= lsn {
                 newest = newest.max(file.last());
                 continue;
@@ -132,7 +133,7 @@ impl Inner {
     /// The last group at or before a time in sealed files, `floor` if that is above.
     fn sealed_group_at(&self, time: i64, floor: Lsn) -> Result<Lsn> {
         let (before, mut others): (Vec<_>, Vec<_>) =
-            self.files.all().into_iter().partition(|file| file.last_time() <= time);
+            self.files.timed().into_iter().partition(|file| file.last_time() <= time);
         let before = before.iter().map(|file| file.last_lsn()).max().unwrap_or(Lsn::ZERO).max(floor);
         others.retain(|file| file.last_lsn() > before);
         others.sort_by_key(|file| file.first_lsn());

@@ -53,6 +53,7 @@ impl Fold<'_> {
                 Ok(())
             }
             FrameKind::Idle => Ok(()),
+            FrameKind::Compacted => Err(damaged(frame, "what compaction left is no part of the log")),
         }
     }
 

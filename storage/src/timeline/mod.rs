@@ -36,6 +36,7 @@ pub use append::{Ack, Append, AppendError, AppendPart, Appended};
 use bytes::Bytes;
 pub use cache::TailCache;
 pub use log_file::{GroupMark, LogFile};
+pub(crate) use partition::Place;
 pub use partition::{Partition, Waiter, Wake};
 pub use pieces::{Cached, Chunk, Entry, EpochStart, Pieces};
 pub use producers::{Producer, Producers, RememberedBatch, Sequence};
@@ -52,7 +53,7 @@ use crate::frame;
 use crate::maintenance::Saves;
 use crate::manifest::{Edit, Manifest, NextLog};
 use crate::state::{Durability, Fact, State, Txn};
-use crate::units::{Lsn, TimelineId, TopicPartition};
+use crate::units::{FileId, Lsn, TimelineId, TopicPartition};
 use append::{Deliver, Item};
 use fence::Gate;
 use group::{Draft, Head};
@@ -196,14 +197,10 @@ impl Timeline {
         decide: impl FnOnce(&mut Txn<'_>) -> R + Send + 'static,
         done: impl FnOnce(Result<R>) + Send + 'static,
     ) {
-        if let Some(error) = self.0.refusal() {
-            return done(Err(error));
+        match self.0.refusal() {
+            Some(error) => done(Err(error)),
+            None => self.0.submit(transaction(decide, done)),
         }
-        self.0.submit(Item::Transact(Box::new(move |txn| {
-            let result = decide(txn);
-            let deliver: Deliver = Box::new(move |outcome| done(outcome.map(|()| result)));
-            deliver
-        })));
     }
 
     /// Calls back when everything submitted before is visible; at once if it is.
@@ -344,20 +341,42 @@ impl Inner {
         children.push(Arc::downgrade(child));
     }
 
+    /// As [`Timeline::transact`], for the engine: here, even if the volume has gone on to another timeline.
+    pub(crate) fn decide_here<R: Send + 'static>(
+        self: &Arc<Self>,
+        decide: impl FnOnce(&mut Txn<'_>) -> R + Send + 'static,
+        done: impl FnOnce(Result<R>) + Send + 'static,
+    ) {
+        match self.refusal() {
+            Some(error) => done(Err(error)),
+            None => self.submit_here(transaction(decide, done)),
+        }
+    }
+
+    /// Notes the intent of a job that makes so many segments: the number of the first, which is the job's.
+    pub(crate) fn intend(&self, segments: u64) -> Result<FileId> {
+        self.with_manifest(|manifest| {
+            let first = manifest.next_file();
+            let outputs = (0..segments).map(|n| FileId(first.0 + n)).collect();
+            manifest.append(&Edit::Intent { job: first.0, outputs })?;
+            Ok(first)
+        })
+    }
+
     /// Writes a group that vouches for what is synced, if no other has done so.
     pub(crate) fn mark_idle(self: &Arc<Self>) {
         self.submit_here(Item::Idle);
     }
 
-    /// Ends the active log file, if there is a group in it. Parks the thread.
+    /// Ends the active log file, if there is a group in it: that of this timeline, even if the volume has gone on to another. Parks the thread.
     pub(crate) fn end_active(self: &Arc<Self>) -> Result<()> {
-        wait(|done| self.submit(Item::Roll(done)))
+        wait(|done| self.submit_here(Item::Roll(done)))
     }
 
     /// Writes a group that says nothing, so that the log stands above where it stood. Parks the thread.
     pub(crate) fn step_on(self: &Arc<Self>) -> Result<()> {
         self.mark_idle();
-        wait(|done| self.submit(Item::Barrier(Box::new(move || done(Ok(()))))))
+        wait(|done| self.submit_here(Item::Barrier(Box::new(move || done(Ok(()))))))
     }
 
     /// The log file that is appended to; none where the log is damaged.
@@ -412,6 +431,18 @@ impl Inner {
         lock(&self.unsealed).push(old);
         self.shared.wake_maintenance();
     }
+}
+
+/// A decision, and what is told of it.
+fn transaction<R: Send + 'static>(
+    decide: impl FnOnce(&mut Txn<'_>) -> R + Send + 'static,
+    done: impl FnOnce(Result<R>) + Send + 'static,
+) -> Item {
+    Item::Transact(Box::new(move |txn| {
+        let result = decide(txn);
+        let deliver: Deliver = Box::new(move |outcome| done(outcome.map(|()| result)));
+        deliver
+    }))
 }
 
 /// A batch as the tail cache keeps it. A small one is copied, so that it does not hold on to the request that it came in; a large one is kept in two pieces.

@@ -102,7 +102,7 @@ impl Timeline {
         let epoch = epoch_then(identity.leader_epoch, &checkpoint);
         let tables = Tables::new(checkpoint.facts.clone(), epoch, Arc::clone(&shared.options.policy));
         let parent = origin.as_ref().map(|origin| &*origin.parent);
-        restore_partitions(&tables, &checkpoint.partitions, &checkpoint.log_starts, parent);
+        restore_partitions(&tables, &checkpoint, origin.as_ref());
         open_topics(&tables, &checkpoint.facts);
         let logs = unsealed_logs(shared, &manifest)?;
         if let Some(log) = logs.get(&checkpoint.tail.first_lsn) {

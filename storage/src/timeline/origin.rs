@@ -42,6 +42,8 @@ impl Origin {
             producer.last_append = producer.last_append.saturating_add(age);
         }
         let moved = birth.partitions.iter().filter(|record| record.log_start > 0);
+        birth.compactions = Vec::new(); // they are the parent's, whose records are read as of the branch point
+        birth.facts.age_compactions(age);
         birth.log_starts = moved
             .map(|record| LogStartRecord { partition: record.partition, lsn: self.branch, offset: record.log_start })
             .collect();

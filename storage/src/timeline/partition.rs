@@ -2,16 +2,17 @@
 //!
 //! Invariants: `log_start <= high_watermark <= log_end`, each only grows; pieces (`sealed`, then `tail`) are ordered by offset and do not overlap;
 //! the cache holds the newest batches without a gap. The writer alone moves `log_end` and appends to the tail; publishing moves
-//! `high_watermark`; facts move `log_start`; the rewriter swaps sealed pieces for others that hold the same needed batches.
+//! `high_watermark`; facts move `log_start` and say what is compacted; the rewriter swaps sealed pieces for others that hold the same needed batches.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::log_file::LogFile;
-use super::pieces::{Entry, LogStartMove, Pieces};
+use super::pieces::{Compacted, Entry, LogStartMove, Pieces};
 use super::virtual_segments::{Meter, VirtualSegment};
 use crate::options::Policy;
+use crate::state::Compaction;
 use crate::units::{Lsn, TopicPartition};
 
 /// What a partition has of the timeline that its own branched from: all that was there at the branch point, and nothing since.
@@ -21,6 +22,19 @@ pub(crate) struct Inherited {
     pub(crate) from: Arc<Partition>,
     /// The offset behind the last that was there.
     pub(crate) end: i64,
+    /// The branch point: the view of the parent that this is.
+    pub(crate) branch: Lsn,
+}
+
+/// Where a view finds an offset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The partition, here or in an ancestor, in whose files.
+    pub(crate) holder: &'a Arc<Partition>,
+    /// As it was written (0), or as a compaction left it.
+    pub(crate) generation: u32,
+    /// The offset up to which that holds.
+    pub(crate) limit: i64,
 }
 
 /// A call to make when a partition moves.
@@ -111,13 +125,19 @@ impl Partition {
         let _known = self.inherited.set(inherited);
     }
 
-    /// The partition, here or in an ancestor, in whose files `offset` is found, and the offset up to which that holds.
-    pub(crate) fn holder(self: &Arc<Self>, offset: i64) -> (&Arc<Self>, i64) {
-        let (mut holder, mut limit) = (self, i64::MAX);
-        while let Some(inherited) = holder.inherited().filter(|inherited| offset < inherited.end) {
-            (holder, limit) = (&inherited.from, limit.min(inherited.end));
+    /// Where a view finds an offset: at an LSN, or live.
+    pub(crate) fn place(self: &Arc<Self>, offset: i64, at: Option<Lsn>) -> Place<'_> {
+        let (mut holder, mut limit, mut at) = (self, i64::MAX, at);
+        loop {
+            let compacted = holder.pieces().compaction_at(at).filter(|made| offset < made.end);
+            if let Some(Compacted { generation, end, .. }) = compacted {
+                return Place { holder, generation, limit: limit.min(end) };
+            }
+            let Some(inherited) = holder.inherited().filter(|inherited| offset < inherited.end) else {
+                return Place { holder, generation: 0, limit };
+            };
+            (holder, limit, at) = (&inherited.from, limit.min(inherited.end), Some(inherited.branch));
         }
-        (holder, limit)
     }
 
     /// Whether its topic was deleted, or its volume.
@@ -255,6 +275,18 @@ impl Partition {
         self.log_start.store(offset, Ordering::Release);
         pieces.log_starts.push(LogStartMove { lsn, offset });
         pieces.segments.cut(offset, self.log_end());
+    }
+
+    /// From a group on, what lies below an offset is what a compaction left.
+    pub(crate) fn compact(&self, compaction: &Compaction, lsn: Lsn) {
+        let Compaction { generation, end, .. } = *compaction;
+        let mut pieces = self.pieces();
+        if pieces.compactions.last().is_some_and(|last| last.lsn >= lsn) {
+            return; // a part of the log is folded twice
+        }
+        pieces.compactions.push(Compacted { lsn, generation, end });
+        let left = compaction.segments.iter().map(VirtualSegment::from);
+        pieces.segments.recount(end, left, (self.log_start(), self.log_end()));
     }
 
     /// The facts before the first that is still there are gone: readers of an internal topic begin behind them.

@@ -52,7 +52,7 @@ impl Inner {
             epoch_then(self.born_epoch, &base),
             Arc::clone(&self.shared.options.policy),
         );
-        restore_partitions(&tables, &base.partitions, &base.log_starts, self.parent());
+        restore_partitions(&tables, &base, self.origin.as_ref());
         open_topics(&tables, &base.facts);
         let producers = restore_producers(&base.producers);
         let mut fold = Fold { tables: &tables, producers, logs: BTreeMap::new() };
@@ -69,7 +69,8 @@ impl Inner {
         partitions.sort_by_key(|partition| partition.id());
         for partition in &partitions {
             // Batches that no view sees may be gone, with what they said of the end.
-            partition.set_log_end(partition.log_end().max(partition.log_start()));
+            let compacted = partition.pieces().compaction_at(None).map_or(0, |made| made.end);
+            partition.set_log_end(partition.log_end().max(partition.log_start()).max(compacted));
             add_partition(&mut past, partition, None);
         }
         Ok(past)
@@ -157,7 +158,8 @@ impl Inner {
     /// Takes the frames of a segment, partition by partition.
     fn sorted(&self, frames: &mut Frames, span: &Span<'_>, file: &dyn SealedFile) -> Result<()> {
         let groups: Vec<_> = file.groups()?.into_iter().filter(|group| group.time != NO_TIME).collect();
-        for stretch in file.stretches() {
+        // What compaction left says nothing that the log has not said.
+        for stretch in file.stretches().iter().filter(|stretch| stretch.generation == 0) {
             if stretch.last_lsn <= span.base.lsn || stretch.first_lsn > span.last {
                 continue;
             }

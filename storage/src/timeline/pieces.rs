@@ -1,6 +1,7 @@
 //! Where the batches of a partition lie, and what is counted of them: all that is behind the partition's one lock.
 //!
-//! Invariants: pieces (`sealed`, then `tail`) are ordered by offset and do not overlap; the cache holds the newest batches without a gap.
+//! Invariants: pieces (`sealed`, then `tail`) are ordered by offset and do not overlap; the cache holds the newest batches without a gap; `compacted` is
+//! ordered by generation, then offset, and those of one generation cover all offsets from the log start that its compaction found to its end.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 
 use super::log_file::LogFile;
 use super::virtual_segments::VirtualSegments;
+use crate::manifest::FileRef;
 use crate::segment::Stretch;
 use crate::units::Lsn;
 
@@ -25,6 +27,13 @@ pub struct Entry {
     pub max_timestamp: i64,
     /// The greatest of this and the entries before it in the same list.
     pub running_max: i64,
+}
+
+impl Entry {
+    /// Whether compaction left nothing of it: an empty batch, which no client could have written, stands for its offsets.
+    pub(crate) fn is_hole(&self) -> bool {
+        self.bytes as usize == crate::batch::HEADER_BYTES
+    }
 }
 
 /// The batches of one partition in one unsealed log file.
@@ -76,6 +85,17 @@ pub struct LogStartMove {
     pub offset: i64,
 }
 
+/// A compaction, as views need it: below its end, views from its group on see what it left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Compacted {
+    /// The group whose fact said so.
+    pub(crate) lsn: Lsn,
+    /// Which it was.
+    pub(crate) generation: u32,
+    /// The first offset that it did not look at.
+    pub(crate) end: i64,
+}
+
 /// What is behind the partition's one lock.
 #[derive(Default, Debug)]
 pub struct Pieces {
@@ -91,9 +111,43 @@ pub struct Pieces {
     pub epochs: Vec<EpochStart>,
     /// Moves of the log start above the history floor, oldest first.
     pub log_starts: Vec<LogStartMove>,
+    /// The compactions that some view asks for, oldest first.
+    pub(crate) compactions: Vec<Compacted>,
+    /// What they left, and what others made that are no more or not yet, in sealed files.
+    pub(crate) compacted: Vec<Stretch>,
 }
 
 impl Pieces {
+    /// The compaction that a view sees, live where none is given.
+    pub(crate) fn compaction_at(&self, lsn: Option<Lsn>) -> Option<Compacted> {
+        let seen = lsn.map_or(self.compactions.len(), |lsn| self.compactions.partition_point(|made| made.lsn <= lsn));
+        self.compactions.get(seen.checked_sub(1)?).copied()
+    }
+
+    /// What lies in sealed files: as it was written (0), or as a compaction left it.
+    pub(crate) fn stretches(&self, generation: u32) -> &[Stretch] {
+        if generation == 0 {
+            return &self.sealed;
+        }
+        let first = self.compacted.partition_point(|stretch| stretch.generation < generation);
+        let end = self.compacted.partition_point(|stretch| stretch.generation <= generation);
+        &self.compacted[first..end]
+    }
+
+    /// A stretch lies in a sealed file.
+    pub(crate) fn add_stretch(&mut self, stretch: Stretch) {
+        let list = if stretch.generation == 0 { &mut self.sealed } else { &mut self.compacted };
+        let place = (stretch.generation, stretch.first_offset);
+        list.insert(list.partition_point(|other| (other.generation, other.first_offset) < place), stretch);
+    }
+
+    /// Nothing lies any more in files like these.
+    pub(crate) fn drop_stretches(&mut self, is_gone: impl Fn(FileRef) -> bool) {
+        for list in [&mut self.sealed, &mut self.compacted] {
+            list.retain(|stretch| !is_gone(stretch.sealed.name()));
+        }
+    }
+
     /// Adds a batch to the tail index.
     pub(super) fn push_tail(&mut self, log: &Arc<LogFile>, mut entry: Entry, end_offset: i64) -> NewChunk {
         if let Some(chunk) = self.tail.last_mut().filter(|chunk| Arc::ptr_eq(&chunk.log, log)) {

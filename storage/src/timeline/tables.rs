@@ -124,6 +124,11 @@ impl Tables {
                     partition.move_log_start(start.offset, lsn);
                 }
             }
+            Fact::Compaction(Change::Put(compaction)) => {
+                if let Some(partition) = self.partitions.get(&compaction.partition) {
+                    partition.compact(compaction, lsn);
+                }
+            }
             // What topics have in common may be in it.
             Fact::Document(_) => state.topics().for_each(|topic| self.open(state, topic)),
             _ => {}

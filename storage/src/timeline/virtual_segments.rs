@@ -52,7 +52,7 @@ impl VirtualSegments {
     }
 
     /// Counts a batch; a new span begins when it would not fit or the first is too old.
-    pub(super) fn count(&mut self, batch: &VirtualSegment, segment_bytes: u64, segment_ms: i64) {
+    pub(crate) fn count(&mut self, batch: &VirtualSegment, segment_bytes: u64, segment_ms: i64) {
         match self.list.last_mut() {
             Some(open) if fits(open, batch, segment_bytes, segment_ms) => {
                 open.bytes += batch.bytes;
@@ -74,6 +74,25 @@ impl VirtualSegments {
             first.base_offset = offset;
         }
         self.set_bytes(self.list.iter().map(|segment| segment.bytes).sum());
+    }
+
+    /// Below the end of a compaction what it left counts, in a partition with that log start and log end.
+    pub(super) fn recount(
+        &mut self,
+        end: i64,
+        left: impl Iterator<Item = VirtualSegment>,
+        (log_start, log_end): (i64, i64),
+    ) {
+        let behind = self.list.partition_point(|segment| segment.base_offset < end);
+        let next = self.list.get(behind).map(|next| next.base_offset);
+        let last = behind.checked_sub(1).and_then(|last| self.list.get(last)).filter(|_| next != Some(end));
+        let cut = last.map(|last| VirtualSegment {
+            base_offset: end,
+            bytes: share(last.bytes, (last.base_offset, next.unwrap_or(log_end)), end),
+            ..*last
+        });
+        self.list.splice(..behind, left.chain(cut));
+        self.cut(log_start, log_end);
     }
 
     /// Has a meter count them from here on.
@@ -159,6 +178,21 @@ mod tests {
         assert_eq!((segments.bytes(), meter.bytes(), segments[0].base_offset), (0, 0, 20));
         segments.count(&batch(20, 7, 0), 1_000, 1_000);
         assert_eq!((segments.bytes(), segments.len()), (7, 1), "the last one goes on being filled");
+    }
+
+    #[test]
+    fn what_a_compaction_left_counts_in_place_of_what_was() {
+        let mut segments: VirtualSegments =
+            [batch(0, 100, 0), batch(10, 80, 0), batch(20, 40, 0)].into_iter().collect();
+        let meter = Arc::new(Meter::default());
+        segments.attach(&meter);
+        segments.recount(10, [batch(3, 7, 0)].into_iter(), (0, 30));
+        assert_eq!((segments.bytes(), meter.bytes(), segments.len()), (127, 127, 3));
+        segments.recount(15, [batch(3, 7, 0)].into_iter(), (0, 30));
+        let bases: Vec<_> = segments.iter().map(|segment| (segment.base_offset, segment.bytes)).collect();
+        assert_eq!(bases, [(3, 7), (15, 40), (20, 40)], "of what it cuts the share is left");
+        segments.recount(20, std::iter::empty(), (0, 30));
+        assert_eq!((segments.bytes(), meter.bytes(), segments.len()), (40, 40, 1));
     }
 
     #[test]

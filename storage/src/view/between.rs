@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::View;
 use crate::error::Result;
 use crate::segment::Stretch;
-use crate::timeline::Partition;
+use crate::timeline::{Partition, Place};
 
 impl View {
     /// The offset up to which a partition holds the same records in another view, where it is `there`, whatever either view hides of them: 0 where they
@@ -36,38 +36,40 @@ impl View {
     pub fn bytes_between(&self, partition: &Arc<Partition>, from: i64, to: i64) -> Result<u64> {
         let (mut at, mut bytes) = (from, 0);
         while at < to {
-            let (holder, limit) = partition.holder(at);
-            let end = to.min(limit);
-            bytes += held_between(holder, at, end)?;
+            let place = partition.place(at, self.past());
+            let end = to.min(place.limit);
+            bytes += held_between(&place, at, end)?;
             at = end;
         }
         Ok(bytes)
     }
 }
 
-/// The same of what lies in a partition's own files.
-fn held_between(holder: &Partition, from: i64, to: i64) -> Result<u64> {
+/// The same of what lies in a partition's own files. What stands for offsets of which a compaction left nothing does not count.
+fn held_between(place: &Place<'_>, from: i64, to: i64) -> Result<u64> {
     // Where batches that no view sees are gone, the one before them seems to end at the next that is left: there is no range to ask for in between.
     let is_within = |base_offset: i64, end_offset: i64| base_offset < to && from < end_offset;
     let (sealed, unsealed) = {
-        let pieces = holder.pieces();
-        let batches = pieces.tail.iter().flat_map(|chunk| {
+        let pieces = place.holder.pieces();
+        let tail = if place.generation == 0 { &pieces.tail[..] } else { &[] };
+        let batches = tail.iter().flat_map(|chunk| {
             let ends = chunk.entries.iter().skip(1).map(|next| next.base_offset).chain([chunk.end_offset]);
             chunk.entries.iter().zip(ends)
         });
         let within = batches.filter(|(entry, end)| is_within(entry.base_offset, *end));
         let within = within.map(|(entry, _)| u64::from(entry.bytes));
-        (pieces.sealed.clone(), within.sum::<u64>())
+        (pieces.stretches(place.generation).to_vec(), within.sum::<u64>())
     };
     let mut bytes = unsealed;
     for stretch in sealed.iter().filter(|stretch| stretch.first_offset < to && from < stretch.end_offset) {
-        bytes += if from <= stretch.first_offset && stretch.end_offset <= to {
+        let is_whole = from <= stretch.first_offset && stretch.end_offset <= to;
+        bytes += if is_whole && place.generation == 0 {
             whole(stretch)
         } else {
-            let records = stretch.sealed.records(stretch.partition)?;
-            let ends = records.iter().skip(1).map(|next| next.base_offset).chain([stretch.end_offset]);
-            let within = records.iter().zip(ends).filter(|(record, end)| is_within(record.base_offset, *end));
-            within.map(|(record, _)| u64::from(record.bytes)).sum()
+            let entries = stretch.entries()?;
+            let ends = entries.iter().skip(1).map(|next| next.base_offset).chain([stretch.end_offset]);
+            let within = entries.iter().zip(ends).filter(|(entry, end)| is_within(entry.base_offset, *end));
+            within.filter(|(entry, _)| !entry.is_hole()).map(|(entry, _)| u64::from(entry.bytes)).sum()
         };
     }
     Ok(bytes)

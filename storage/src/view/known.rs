@@ -12,9 +12,9 @@ impl View {
         let mut wanted = Wanted::new(read, bounds);
         while wanted.from < bounds.high_watermark {
             let before = wanted.from;
-            let (holder, limit) = partition.holder(before);
-            wanted.limit = bounds.high_watermark.min(limit);
-            let is_enough = Source::known(holder, before, wanted.left())?.take_all_known(&mut wanted);
+            let place = partition.place(before, None);
+            wanted.limit = bounds.high_watermark.min(place.limit);
+            let is_enough = Source::known(&place, before, wanted.left())?.take_all_known(&mut wanted);
             if is_enough {
                 break;
             }

@@ -72,6 +72,11 @@ impl View {
         self.at.as_ref().map_or_else(|| self.timeline.visible_lsn(), |lease| lease.lsn())
     }
 
+    /// The same for views of the past alone.
+    pub(crate) fn past(&self) -> Option<Lsn> {
+        self.at.as_ref().map(|lease| lease.lsn())
+    }
+
     /// A partition, if this view has it.
     pub fn partition(&self, id: TopicPartition) -> Option<Arc<Partition>> {
         match &self.at {
@@ -151,10 +156,11 @@ fn live_bounds(partition: &Partition) -> Bounds {
 }
 
 fn past_bounds(partition: &Partition, lsn: Lsn) -> Result<Bounds> {
-    let (log_start, sealed, tail_end) = {
+    let (log_start, compacted, sealed, tail_end) = {
         let pieces = partition.pieces();
         let log_start = pieces.log_start_at(lsn);
-        (log_start, pieces.sealed.clone(), pieces.tail_end_at(lsn))
+        let compacted = pieces.compaction_at(Some(lsn)).map_or(0, |made| made.end);
+        (log_start, compacted, pieces.sealed.clone(), pieces.tail_end_at(lsn))
     };
     let end = match tail_end {
         Some(end) => end,
@@ -163,6 +169,7 @@ fn past_bounds(partition: &Partition, lsn: Lsn) -> Result<Bounds> {
             None => partition.inherited().map_or(0, |inherited| inherited.end),
         },
     };
-    let high_watermark = end.max(log_start);
+    // Behind what is compacted there may be nothing as it was written, up to this group.
+    let high_watermark = end.max(compacted).max(log_start);
     Ok(Bounds { log_start, last_stable: high_watermark, high_watermark })
 }

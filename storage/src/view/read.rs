@@ -4,8 +4,9 @@
 //! it lies in the file, so that it is sent without being copied. What was found sound since the file was opened and is still in the kernel's cache is not
 //! read again; what has to come from the disk is always checked. Short pieces are copied, which costs less than a system call each.
 //!
-//! Between a view's log start and high watermark every offset is in some file, so that a hole (a file that could not be opened) is damage, too, and never
-//! passed over. A read that begins at a damaged batch is told of it and of where to go on; one that begins before it ends before it.
+//! Between a view's log start and high watermark every offset is in some file, so that what is in none (a file could not be opened) is damage, too, and never
+//! passed over. Of what a compaction took away an empty batch says so: those are passed over, and never given, since there are clients that take an answer with
+//! nothing in it for the end (`KafkaJS`). The last batch of a partition is never compacted, so that behind them something follows. A read that begins at a damaged batch is told of it and of where to go on; one that begins before it ends before it.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -18,7 +19,7 @@ use crate::batch::Batch;
 use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::segment::{Stretch, Verified};
-use crate::timeline::{Entry, EpochStart, Partition, Pieces};
+use crate::timeline::{Entry, EpochStart, Partition, Pieces, Place};
 
 /// Frames no further apart than this are read in one go.
 const GAP_BYTES_MAX: u64 = 16 << 10;
@@ -95,6 +96,11 @@ impl Wanted {
         self.from = end_offset;
     }
 
+    /// Passes over offsets of which compaction left nothing.
+    fn pass(&mut self, end_offset: i64) {
+        self.from = self.from.max(end_offset);
+    }
+
     /// Makes pieces of what was taken of a window, which begins at a position of its file.
     fn close_window(&mut self, file: &Arc<dyn File>, position: u64, window: &[u8]) {
         for run in std::mem::take(&mut self.runs) {
@@ -152,10 +158,13 @@ impl Wanted {
                 if header.base_offset() > self.from && !self.may_have_holes {
                     return Err(self.hole(header.base_offset()));
                 }
-                if !self.wants(header.base_offset(), header.size_in_bytes()) {
+                if header.is_hole() && self.wants(header.base_offset(), 0) {
+                    self.pass(header.next_offset());
+                } else if self.wants(header.base_offset(), header.size_in_bytes()) {
+                    self.take_of_window(start + at..start + next, header.next_offset());
+                } else {
                     return Ok(false);
                 }
-                self.take_of_window(start + at..start + next, header.next_offset());
             }
             at = next;
         }
@@ -201,6 +210,9 @@ impl View {
             return Ok(Some(wanted.fetched));
         }
         let pieces = partition.pieces();
+        if pieces.compaction_at(None).is_some_and(|made| read.from < made.end) {
+            return Ok(None); // what is cached is as it was written
+        }
         let first = pieces.cache.partition_point(|batch| batch.end_offset <= read.from);
         match pieces.cache.get(first) {
             Some(batch) if batch.base_offset <= read.from => {}
@@ -218,7 +230,7 @@ impl View {
     }
 
     /// Reads from files, sealed ones first.
-    pub(super) fn read_files(&self, partition: &Arc<Partition>, read: &Read) -> Result<Fetched> {
+    pub(crate) fn read_files(&self, partition: &Arc<Partition>, read: &Read) -> Result<Fetched> {
         let bounds = self.bounds(partition)?;
         in_bounds(read.from, bounds)?;
         let mut wanted = Wanted::new(read, bounds);
@@ -228,14 +240,16 @@ impl View {
         wanted.may_have_holes = partition.id().topic.is_internal();
         while wanted.from < bounds.high_watermark {
             let before = wanted.from;
-            let (holder, limit) = partition.holder(before);
-            wanted.limit = bounds.high_watermark.min(limit);
-            let read = match Source::at(holder, before, wanted.left()) {
+            let place = partition.place(before, self.past());
+            wanted.limit = bounds.high_watermark.min(place.limit);
+            let read = match Source::at(&place, before, wanted.left()) {
                 Ok(Some(source)) => source.read(&mut wanted),
-                Ok(None) => wanted.nothing_more(limit),
+                Ok(None) => wanted.nothing_more(place.limit),
                 Err(error) => Err(error),
             };
             match read {
+                // The live view went over to what a compaction left, meanwhile, and what was before is no more.
+                Err(_) if partition.place(before, self.past()).generation != place.generation => continue,
                 // What is sound before the bad place goes out; the next read begins at it.
                 Err(_) if wanted.fetched.bytes > 0 => break,
                 Err(error @ Error::DamagedBatch { .. }) => {
@@ -292,8 +306,8 @@ const ENTRIES_MAX: usize = 4096;
 impl Source {
     /// The file that holds `offset`, or else the next one that holds a later offset.
     /// (Of a file that is not sealed, entries for about `bytes`.)
-    fn at(partition: &Partition, offset: i64, bytes: usize) -> Result<Option<Self>> {
-        let stretch = match Self::sealed_or_tail(partition, offset, bytes) {
+    fn at(place: &Place<'_>, offset: i64, bytes: usize) -> Result<Option<Self>> {
+        let stretch = match Self::sealed_or_tail(place, offset, bytes) {
             Either::Sealed(stretch) => stretch,
             Either::Tail(source) => return Ok(source),
         };
@@ -302,18 +316,20 @@ impl Source {
     }
 
     /// The same, where no index has to be read for it.
-    pub(super) fn known(partition: &Partition, offset: i64, bytes: usize) -> Option<Self> {
-        match Self::sealed_or_tail(partition, offset, bytes) {
+    pub(super) fn known(place: &Place<'_>, offset: i64, bytes: usize) -> Option<Self> {
+        match Self::sealed_or_tail(place, offset, bytes) {
             Either::Sealed(stretch) => Some(Self::sealed(&stretch, stretch.known_entries()?)),
             Either::Tail(source) => source,
         }
     }
 
-    fn sealed_or_tail(partition: &Partition, offset: i64, bytes: usize) -> Either {
-        let pieces = partition.pieces();
-        let sealed = pieces.sealed.partition_point(|stretch| stretch.end_offset <= offset);
-        match pieces.sealed.get(sealed) {
+    fn sealed_or_tail(place: &Place<'_>, offset: i64, bytes: usize) -> Either {
+        let pieces = place.holder.pieces();
+        let stretches = pieces.stretches(place.generation);
+        let sealed = stretches.partition_point(|stretch| stretch.end_offset <= offset);
+        match stretches.get(sealed) {
             Some(stretch) => Either::Sealed(stretch.clone()),
+            None if place.generation > 0 => Either::Tail(None),
             None => Either::Tail(Self::in_tail(&pieces, offset, bytes)),
         }
     }
@@ -344,6 +360,10 @@ impl Source {
         let entries = self.entries.as_slice();
         let mut at = first_holding(entries, wanted.from);
         while let Some(entry) = entries.get(at) {
+            if self.passes(at, wanted) {
+                at += 1;
+                continue;
+            }
             let known = self.take_known(at, wanted);
             if known == 0 {
                 return !wanted.wants(entry.base_offset, entry.bytes as usize);
@@ -358,16 +378,30 @@ impl Source {
         let entries = self.entries.as_slice();
         let mut at = first_holding(entries, wanted.from);
         while let Some(first) = entries.get(at) {
-            if first.base_offset >= wanted.limit && wanted.fetched.bytes == 0 {
+            if first.base_offset >= wanted.limit && wanted.from < wanted.limit && wanted.fetched.bytes == 0 {
                 return wanted.nothing_more(wanted.limit);
             }
             if !wanted.wants(first.base_offset, 0) {
                 return Ok(());
             }
+            if self.passes(at, wanted) {
+                at += 1;
+                continue;
+            }
             let known = self.take_known(at, wanted);
             at += if known > 0 { known } else { self.take_window(at, wanted)? };
         }
         Ok(())
+    }
+
+    /// Passes over an entry of which compaction left nothing, if it is the next.
+    fn passes(&self, at: usize, wanted: &mut Wanted) -> bool {
+        let is_next = |entry: &Entry| entry.base_offset <= wanted.from && wanted.wants(entry.base_offset, 0);
+        let passes = self.entries.as_slice().get(at).is_some_and(|entry| entry.is_hole() && is_next(entry));
+        if passes {
+            wanted.pass(self.end_of(at));
+        }
+        passes
     }
 
     /// Takes neighbours, from an entry on, that were found sound before and are in the kernel's cache: how many.
@@ -381,7 +415,7 @@ impl Source {
             let with_it = bytes + entry.bytes as usize;
             // The first batch may be more than is wanted, those behind it not.
             let is_wanted = wanted.wants(entry.base_offset, with_it) && (bytes == 0 || with_it <= wanted.left());
-            let is_taken = is_neighbour && is_wanted && self.verified.has(entry);
+            let is_taken = is_neighbour && is_wanted && !entry.is_hole() && self.verified.has(entry);
             bytes += if is_taken { entry.bytes as usize } else { 0 };
             is_taken
         });

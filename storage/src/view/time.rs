@@ -10,7 +10,8 @@ use super::{Bounds, View};
 use crate::batch::Batch;
 use crate::disk::File;
 use crate::error::Result;
-use crate::timeline::{Entry, Partition, Pieces};
+use crate::timeline::{Chunk, Entry, Partition, Pieces, Place};
+use crate::units::Lsn;
 
 /// A record found by time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,26 +33,27 @@ struct Candidate {
 
 impl View {
     pub(super) fn find_time_in(&self, partition: &Arc<Partition>, time: i64) -> Result<Option<Found>> {
-        self.find_time_within(partition, self.bounds(partition)?, time)
+        self.find_time_within(partition, self.bounds(partition)?, self.past(), time)
     }
 
-    /// The first record at or after a time, from the log start on that is given.
+    /// The first record at or after a time, within bounds that are given, of what a view shows that stands at a group, or live.
     pub(crate) fn find_time_within(
         &self,
         partition: &Arc<Partition>,
         bounds: Bounds,
+        at: Option<Lsn>,
         time: i64,
     ) -> Result<Option<Found>> {
         let most = self.timeline.0.shared.options.plain_bytes_max;
         let mut from = bounds.log_start;
         while from < bounds.high_watermark {
-            let (holder, limit) = partition.holder(from);
-            let Some(candidate) = candidate(holder, from, time)?.filter(|found| found.entry.base_offset < limit) else {
-                if limit == i64::MAX {
+            let place = partition.place(from, at);
+            let Some(candidate) = candidate(&place, from, time)? else {
+                if place.limit == i64::MAX {
                     return Ok(None);
                 }
-                // Nothing that was inherited reaches the time.
-                from = limit;
+                // Nothing that was inherited, or was left by a compaction, reaches the time.
+                from = place.limit;
                 continue;
             };
             let found =
@@ -79,21 +81,21 @@ impl View {
     /// The greatest timestamp in bounds. The batch that the log start cuts is opened, since what it holds may be hidden.
     fn greatest(&self, partition: &Arc<Partition>, bounds: Bounds) -> Result<i64> {
         let mut greatest = self.greatest_in_cut(partition, bounds)?;
-        let (mut partition, mut limit) = (partition, bounds.high_watermark);
-        loop {
-            greatest = greatest.max(greatest_in(partition, bounds.log_start, limit, greatest)?);
-            let Some(inherited) = partition.inherited().filter(|inherited| bounds.log_start < inherited.end) else {
-                return Ok(greatest);
-            };
-            (partition, limit) = (&inherited.from, limit.min(inherited.end));
+        let mut from = bounds.log_start;
+        while from < bounds.high_watermark {
+            let place = partition.place(from, self.past());
+            let limit = place.limit.min(bounds.high_watermark);
+            greatest = greatest.max(greatest_in(&place, from, limit, greatest)?);
+            from = limit;
         }
+        Ok(greatest)
     }
 
     /// The greatest visible timestamp of the entry in which the log start lies, −1 where it is the entry's first offset.
     fn greatest_in_cut(&self, partition: &Arc<Partition>, bounds: Bounds) -> Result<i64> {
-        let (holder, limit) = partition.holder(bounds.log_start);
-        let Some(cut) = candidate(holder, bounds.log_start, i64::MIN)? else { return Ok(-1) };
-        if cut.entry.base_offset >= bounds.log_start.min(limit) {
+        let place = partition.place(bounds.log_start, self.past());
+        let Some(cut) = candidate(&place, bounds.log_start, i64::MIN)? else { return Ok(-1) };
+        if cut.entry.base_offset >= bounds.log_start {
             return Ok(-1);
         }
         let mut greatest = -1;
@@ -111,16 +113,16 @@ impl View {
     }
 }
 
-/// The greatest timestamp of the batches that begin in `[log_start, limit)` and lie in the partition's own timeline, if it is above one that is known.
-fn greatest_in(partition: &Partition, log_start: i64, limit: i64, known: i64) -> Result<i64> {
+/// The greatest timestamp of the batches of a place that begin in `[log_start, limit)`, if it is above one that is known.
+fn greatest_in(place: &Place<'_>, log_start: i64, limit: i64, known: i64) -> Result<i64> {
     let mut greatest = known;
     let sealed = {
-        let pieces = partition.pieces();
-        for chunk in pieces.tail.iter().filter(|chunk| chunk.end_offset > log_start) {
+        let pieces = place.holder.pieces();
+        for chunk in tail(&pieces, place).iter().filter(|chunk| chunk.end_offset > log_start) {
             greatest = greatest.max(greatest_between(&chunk.entries, log_start, limit));
         }
-        let inside =
-            pieces.sealed.iter().filter(|stretch| stretch.end_offset > log_start && stretch.first_offset < limit);
+        let stretches = pieces.stretches(place.generation).iter();
+        let inside = stretches.filter(|stretch| stretch.end_offset > log_start && stretch.first_offset < limit);
         inside.filter(|stretch| stretch.max_timestamp > greatest).cloned().collect::<Vec<_>>()
     };
     for stretch in sealed {
@@ -160,27 +162,36 @@ fn greatest_between(entries: &[Entry], from: i64, to: i64) -> i64 {
     }
 }
 
-/// The first entry that ends behind `from` and reaches `time`.
-fn candidate(partition: &Partition, from: i64, time: i64) -> Result<Option<Candidate>> {
+/// What of a place is in files that are not sealed.
+fn tail<'a>(pieces: &'a Pieces, place: &Place<'_>) -> &'a [Chunk] {
+    if place.generation == 0 { &pieces.tail } else { &[] }
+}
+
+/// The first entry of a place that ends behind `from` and reaches `time`.
+fn candidate(place: &Place<'_>, from: i64, time: i64) -> Result<Option<Candidate>> {
+    let is_within = |found: &Candidate| found.entry.base_offset < place.limit;
     let mut from = from;
     loop {
         let stretch = {
-            let pieces = partition.pieces();
-            let first = pieces.sealed.partition_point(|stretch| stretch.end_offset <= from);
-            let sealed = pieces.sealed[first..].iter().find(|stretch| stretch.max_timestamp >= time);
-            let Some(stretch) = sealed else { return Ok(in_tail(&pieces, from, time)) };
+            let pieces = place.holder.pieces();
+            let stretches = pieces.stretches(place.generation);
+            let first = stretches.partition_point(|stretch| stretch.end_offset <= from);
+            let sealed = stretches[first..].iter().find(|stretch| stretch.max_timestamp >= time);
+            let Some(stretch) = sealed else {
+                return Ok(in_tail(tail(&pieces, place), from, time).filter(is_within));
+            };
             stretch.clone()
         };
         let entries = stretch.entries()?;
         if let Some(at) = first_reaching(&entries, from, time) {
-            return Ok(Some(in_list(stretch.file(), &entries, at, stretch.end_offset)));
+            return Ok(Some(in_list(stretch.file(), &entries, at, stretch.end_offset)).filter(is_within));
         }
         from = stretch.end_offset;
     }
 }
 
-fn in_tail(pieces: &Pieces, from: i64, time: i64) -> Option<Candidate> {
-    pieces.tail.iter().filter(|chunk| chunk.end_offset > from).find_map(|chunk| {
+fn in_tail(tail: &[Chunk], from: i64, time: i64) -> Option<Candidate> {
+    tail.iter().filter(|chunk| chunk.end_offset > from).find_map(|chunk| {
         let at = first_reaching(&chunk.entries, from, time)?;
         Some(in_list(Arc::clone(&chunk.log.file), &chunk.entries, at, chunk.end_offset))
     })

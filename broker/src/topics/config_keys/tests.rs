@@ -45,6 +45,12 @@ fn bad_values_are_refused_with_what_is_allowed() {
         ("max.message.bytes", "-1"),
         ("min.insync.replicas", "0"),
         ("message.timestamp.type", "createtime"),
+        ("cleanup.policy", ""),
+        ("cleanup.policy", "compacted"),
+        ("cleanup.policy", "compact,compact"),
+        ("min.cleanable.dirty.ratio", "1.01"),
+        ("min.cleanable.dirty.ratio", "NaN"),
+        ("max.compaction.lag.ms", "0"),
     ] {
         assert!(message(name, value).contains("must be"), "{name} = {value:?}");
     }
@@ -53,13 +59,11 @@ fn bad_values_are_refused_with_what_is_allowed() {
 #[test]
 fn what_is_not_there_is_refused_with_the_reason() {
     assert_eq!(
-        message("cleanup.policy", "compact"),
-        "Invalid value \"compact\" for topic config cleanup.policy: \
-         only \"delete\" is supported, since topics are not compacted"
+        message("compression.type", "gzip"),
+        "Invalid value \"gzip\" for topic config compression.type: \
+         only \"producer\" is supported, since batches are kept as their producer compressed them"
     );
     for (name, value) in [
-        ("cleanup.policy", "compact,delete"),
-        ("cleanup.policy", ""),
         ("compression.type", "zstd"),
         ("flush.messages", "1"),
         ("unclean.leader.election.enable", "true"),
@@ -72,7 +76,7 @@ fn what_is_not_there_is_refused_with_the_reason() {
 #[test]
 fn a_fixed_key_takes_its_value_in_every_spelling() {
     for (name, value) in
-        [("preallocate", "FALSE"), ("min.cleanable.dirty.ratio", "0.50"), ("file.delete.delay.ms", " 60000 ")]
+        [("preallocate", "FALSE"), ("compression.lz4.level", "09"), ("file.delete.delay.ms", " 60000 ")]
     {
         assert!(checked([(name, Some(value))]).is_ok(), "{name} = {value:?}");
     }
@@ -95,11 +99,23 @@ fn lists_are_added_to_and_taken_from() {
     let mut overrides = Overrides::new();
     change(&mut overrides, "cleanup.policy", Change::Append(Some("delete"))).unwrap();
     assert_eq!(overrides["cleanup.policy"], "delete");
-    assert!(change(&mut overrides, "cleanup.policy", Change::Append(Some("compact"))).is_err());
+    assert!(change(&mut overrides, "cleanup.policy", Change::Append(Some("burn"))).is_err());
     assert!(change(&mut overrides, "cleanup.policy", Change::Subtract(Some("delete"))).is_err());
     assert_eq!(overrides["cleanup.policy"], "delete");
+    change(&mut overrides, "cleanup.policy", Change::Append(Some("compact"))).unwrap();
+    assert_eq!(overrides["cleanup.policy"], "delete,compact");
+    change(&mut overrides, "cleanup.policy", Change::Subtract(Some("delete"))).unwrap();
+    assert_eq!(overrides["cleanup.policy"], "compact");
     assert_eq!(
         change(&mut overrides, "retention.ms", Change::Append(Some("1"))),
         Err(InvalidConfig::NotAList("retention.ms"))
     );
+}
+
+#[test]
+fn the_shortest_time_without_compaction_is_not_above_the_longest() {
+    let lags = |min, max| checked([("min.compaction.lag.ms", Some(min)), ("max.compaction.lag.ms", Some(max))]);
+    assert!(lags("5", "5").is_ok());
+    let words = lags("6", "5").unwrap_err().to_string();
+    assert!(words.contains("min.compaction.lag.ms (6) is above max.compaction.lag.ms (5)"), "{words}");
 }

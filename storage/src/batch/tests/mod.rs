@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod codec;
+mod filter;
 mod find;
 mod golden;
 mod header;

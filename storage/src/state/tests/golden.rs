@@ -8,13 +8,18 @@ use crate::state::{Fact, number_in};
 use crate::{Error, TopicNumber};
 
 /// Key and value of the facts of `one_of_each`, in hexadecimal.
-const FACTS: [(&str, &str); 12] = [
+const FACTS: [(&str, &str); 13] = [
     (
         "0174617100747261646573",
         "01100000000800000000e897b69a0100000100000002000c00726574656e74696f6e2e6d7302002d31\
          0d007365676d656e742e6279746573070031303438353736",
     ),
     ("020000001000000003", "010000000002000000"),
+    (
+        "030000001000000003",
+        "01070000000000000002000000010000000500000000000000\
+         00e897b69a010000010000000200000000000000640000000000000000e897b69a01000001e897b69a010000",
+    ),
     ("1074726164696e67", "01030000000000000004000000000000000200e897b69a010000010000000a002f757365722f6d617072"),
     ("110000000000000004", "010200000000000000840300000000000003000000000000000b00000000e897b69a01000002"),
     ("110000000000000000", "01ffffffffffffffff000000000000000000000000000000000000000000e897b69a01000001"),
@@ -85,7 +90,7 @@ fn newer_kinds_and_versions_are_refused_by_name() {
         let parsed = Fact::parse(fact.topic(), &bytes(key), Some(&value));
         assert!(matches!(parsed, Err(Error::Newer { .. })), "{fact:?}: {parsed:?}");
     }
-    for kind in (0..=255).filter(|kind| ![1, 2, 16, 17, 18, 19, 20, 21, 22, 23].contains(kind)) {
+    for kind in (0..=255).filter(|kind| ![1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23].contains(kind)) {
         let parsed = Fact::parse(TopicNumber::FACTS, &[kind, 0, 0], Some(&[1]));
         assert!(matches!(parsed, Err(Error::Newer { .. })), "kind {kind}: {parsed:?}");
     }

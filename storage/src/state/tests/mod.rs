@@ -8,13 +8,13 @@ mod pending;
 mod state_at;
 
 use super::checkpoint::{
-    EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch, TailGroup, TailRecord,
-    TailStretch, VirtualSegmentRecord,
+    CompactionRecord, EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch,
+    TailGroup, TailRecord, TailStretch, VirtualSegmentRecord,
 };
 use super::{
-    Change, Checkpoint, Cluster, Committed, Counter, Document, DocumentKey, Durability, Fact, Floor, Group, GroupKey,
-    LogStart, Numbers, Pin, PinId, PinKind, Position, PositionKey, Stage, State, TimelineInfo, Topic, TopicId,
-    TopicName, Volume, VolumeId,
+    Change, Checkpoint, Cluster, Committed, Compaction, Counter, Document, DocumentKey, Durability, Fact, Floor, Group,
+    GroupKey, LogStart, Numbers, Pin, PinId, PinKind, Position, PositionKey, Seen, Stage, State, TimelineInfo, Topic,
+    TopicId, TopicName, Volume, VolumeId,
 };
 use crate::disk::sim::Seed;
 use crate::{Lsn, Moment, TimelineId, TopicNumber, TopicPartition};
@@ -48,6 +48,17 @@ fn log_start(number: u32, partition: u32, offset: i64) -> LogStart {
     LogStart { partition: TopicPartition::new(TopicNumber(number), partition), offset }
 }
 
+fn compaction(number: u32, partition: u32, end: i64) -> Compaction {
+    let segment = VirtualSegmentRecord { base_offset: 2, bytes: 100, first_timestamp: TIME, max_timestamp: TIME + 1 };
+    Compaction {
+        partition: TopicPartition::new(TopicNumber(number), partition),
+        generation: 7,
+        end,
+        tombstones: vec![Seen { end: 5, time: TIME }],
+        segments: vec![segment],
+    }
+}
+
 fn position_key(group: &str, topic: &str, partition: u32) -> PositionKey {
     PositionKey { group: group.into(), topic: topic.into(), partition }
 }
@@ -66,6 +77,7 @@ fn one_of_each() -> Vec<Fact> {
     vec![
         Topic { internal: true, settings, ..topic("taq", "trades", 16) }.into(),
         log_start(16, 3, 1 << 33).into(),
+        compaction(16, 3, 1 << 33).into(),
         Volume {
             name: "trading".into(),
             id: VolumeId(3),
@@ -131,6 +143,7 @@ fn delete_of(fact: &Fact) -> Fact {
     match fact {
         Fact::Topic(change) => Change::<Topic>::Delete(change.key()).into(),
         Fact::LogStart(change) => Change::<LogStart>::Delete(change.key()).into(),
+        Fact::Compaction(change) => Change::<Compaction>::Delete(change.key()).into(),
         Fact::Position(change) => Change::<Position>::Delete(change.key()).into(),
         Fact::Volume(change) => Change::<Volume>::Delete(change.key()).into(),
         Fact::Timeline(change) => Change::<TimelineInfo>::Delete(change.key()).into(),
@@ -192,6 +205,8 @@ fn add_partition(checkpoint: &mut Checkpoint, partition: TopicPartition, seeded:
         batches: vec![SequenceRecord { first_sequence: 3, last_sequence: i32::MAX, base_offset: end_offset - 3 }],
     });
     checkpoint.log_starts.push(LogStartRecord { partition, lsn: Lsn(seeded.below(900)), offset: 5 });
+    let (lsn, generation) = (Lsn(seeded.below(900)), 1 + u32::try_from(seeded.below(90)).unwrap());
+    checkpoint.compactions.push(CompactionRecord { partition, lsn, generation, end: end_offset - 4 });
     let batches = (0..2).map(|nth| TailBatch {
         base_offset: end_offset - 4 + 2 * nth,
         end_offset: end_offset - 2 + 2 * nth,
