@@ -370,7 +370,7 @@ async fn commits_are_allowed_to_members_and_to_anybody_where_there_are_none() {
     assert_eq!(coordinator.check_commit(&key(), &claim("", -1)), Ok(()), "there is no group that could mind");
     assert_eq!(
         coordinator.check_commit(&GroupKey::new(Scope::Everything, "x"), &claim("m", 3)),
-        Err(GroupError::GroupIdNotFound)
+        Err(GroupError::UnknownMemberId)
     );
     let (member_id, generation) = member(&coordinator).await;
     assert_eq!(coordinator.check_commit(&key(), &claim(&member_id, generation)), Ok(()));
