@@ -31,6 +31,11 @@ impl BrokersArgs {
         })
     }
 
+    /// The first of them.
+    pub fn first(&self) -> Option<&Address> {
+        self.brokers.first()
+    }
+
     /// Their addresses, for people.
     pub fn show(&self) -> String {
         self.brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")

@@ -9,6 +9,7 @@ use crate::config::Durability;
 
 /// Where commands look for a broker by themselves.
 const DEFAULT_BROKERS: &str = "127.0.0.1:9092";
+const DEFAULT_SERVER: &str = "127.0.0.1:9080";
 
 /// What there is to say.
 pub(super) struct Greeting<'a> {
@@ -29,27 +30,27 @@ impl Greeting<'_> {
             Durability::Fsync => "is on the disk",
             Durability::PageCache => "is in the page cache",
         };
-        let brokers = self.brokers();
+        let brokers = flag("--brokers", self.kafka, DEFAULT_BROKERS);
+        let server = flag("--server", self.http, DEFAULT_SERVER);
         let mut text = format!("Millpond {version} serves Kafka on {kafka} and HTTP on http://{http}\n");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "Its data is in {}; a write is acknowledged when it {done}", self.data.display());
         let _ = writeln!(
             text,
-            "Go on with `{program} demo taq{brokers}` and `{program} tail trades{brokers}`, or any Kafka client; Ctrl-C \
-             stops"
+            "Go on with `{program} demo versions{brokers}{server}` or `{program} demo taq{brokers}`, or any Kafka client; \
+             Ctrl-C stops"
         );
         text
     }
+}
 
-    /// The flag that commands need to find the broker, if they do. One that listens everywhere is found on loopback, too.
-    fn brokers(&self) -> String {
-        let mut reached = self.kafka;
-        if reached.ip().is_unspecified() {
-            reached.set_ip([127, 0, 0, 1].into());
-        }
-        let reached = reached.to_string();
-        if reached == DEFAULT_BROKERS { String::new() } else { format!(" --brokers {reached}") }
+/// The flag that commands need to find the broker, if they do. One that listens everywhere is found on loopback, too.
+fn flag(name: &str, mut address: SocketAddr, default: &str) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip([127, 0, 0, 1].into());
     }
+    let address = address.to_string();
+    if address == default { String::new() } else { format!(" {name} {address}") }
 }
 
 /// How a person who started this process calls the program: as it was called if that is a path, by way of cargo if cargo
@@ -83,7 +84,7 @@ mod tests {
         let greeting = text("127.0.0.1:9092", "millpond");
         assert_eq!(greeting.lines().count(), 3, "{greeting}");
         assert!(greeting.contains("Kafka on 127.0.0.1:9092 and HTTP on http://127.0.0.1:9080"), "{greeting}");
-        assert!(greeting.contains("`millpond demo taq`") && greeting.contains("`millpond tail trades`"), "{greeting}");
+        assert!(greeting.contains("`millpond demo versions` or `millpond demo taq`"), "{greeting}");
         assert!(text("127.0.0.1:9092", "./target/release/millpond").contains("`./target/release/millpond demo taq`"));
     }
 
@@ -98,6 +99,10 @@ mod tests {
             let greeting = text(kafka, "millpond");
             assert!(greeting.contains(flag), "{greeting}");
         }
+        let (kafka, http) = ("127.0.0.1:9092".parse().unwrap(), "0.0.0.0:81".parse().unwrap());
+        let greeting =
+            Greeting { kafka, http, data: Path::new("/d"), durability: Durability::Fsync, program: "millpond" }.text();
+        assert!(greeting.contains("versions --server 127.0.0.1:81` or `millpond demo taq`"), "{greeting}");
     }
 
     #[test]

@@ -1,23 +1,33 @@
 //! A running broker, spoken to over HTTP `/v1`.
 
 use clap::Args;
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use crate::http::Problem;
 
+/// Where a broker's HTTP is when nobody says.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:9080";
+
 /// Which broker a command speaks to.
 #[derive(Args, Clone, Debug)]
 pub struct RemoteArgs {
     /// The broker's HTTP address
-    #[arg(long, value_name = "URL", env = "MILLPOND_SERVER", default_value = "http://127.0.0.1:9080")]
+    #[arg(long, value_name = "URL", env = "MILLPOND_SERVER", default_value = DEFAULT_SERVER)]
     server: String,
 
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl RemoteArgs {
+    /// The flag that other commands need to find the same broker, if they do.
+    pub fn flag(&self) -> String {
+        if self.server == DEFAULT_SERVER { String::new() } else { format!(" --server {}", self.server) }
+    }
 }
 
 /// The `/v1` resources of one broker.
@@ -43,6 +53,15 @@ impl Remote {
     /// Gets what lies at `path`, given by its segments behind `/v1`.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
         self.send(self.request(Method::GET, path)?).await?.json().await.map_err(|error| self.not_a_broker(&error))
+    }
+
+    /// Gets what lies at `path`; nothing if nothing does.
+    pub async fn find<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, Failure> {
+        let response = self.request(Method::GET, path)?.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.checked(response).await?.json().await.map(Some).map_err(|error| self.not_a_broker(&error))
     }
 
     /// Gets what lies at `path` with parameters.
@@ -90,6 +109,10 @@ impl Remote {
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        self.checked(response).await
+    }
+
+    async fn checked(&self, response: Response) -> Result<Response, Failure> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);

@@ -1,4 +1,4 @@
-//! A consumer of given partitions: no group, no commits.
+//! A consumer of given partitions: no group, no commits (those are `group`'s).
 //!
 //! Each leader is asked by one long-polling fetch at a time for all its partitions. Records of a partition come in order.
 //! Leaders that move, restarts and elections are ridden out, for as long as `patience` allows. Should an offset be
@@ -143,9 +143,19 @@ impl Consumer {
         start: StartAt,
         options: ConsumerOptions,
     ) -> Result<Self> {
-        let info = client.topic_with_leaders(topic).await?;
         let starts = starts(&client, topic, partitions, start).await?;
-        let positions = starts.into_iter().map(|(partition, next)| (partition, Position::at(next)));
+        Self::assign_at(client, topic, &starts, options).await
+    }
+
+    /// Consumes partitions of a topic, each from an offset of its own, or the nearest there is.
+    pub async fn assign_at(
+        client: Client,
+        topic: &str,
+        starts: &BTreeMap<i32, i64>,
+        options: ConsumerOptions,
+    ) -> Result<Self> {
+        let info = client.topic_with_leaders(topic).await?;
+        let positions = starts.iter().map(|(&partition, &next)| (partition, Position::at(next)));
         Ok(Self {
             positions: positions.collect(),
             client,

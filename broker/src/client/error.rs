@@ -118,6 +118,14 @@ pub enum ClientError {
         /// Why.
         reason: String,
     },
+    /// What another client wrote cannot be read.
+    #[error("cannot read {what} of a group: {reason}")]
+    Protocol {
+        /// What.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// A fetched batch is damaged or makes no sense.
     #[error("{topic}-{partition} holds a batch that cannot be read: {reason}")]
     BadBatch {

@@ -6,6 +6,7 @@ mod cluster;
 mod connection;
 mod consumer;
 mod error;
+mod group;
 mod producer;
 mod versions;
 
@@ -14,6 +15,7 @@ pub use cluster::{Client, TopicInfo};
 pub use connection::{Answer, Connection, ConnectionOptions, Written};
 pub use consumer::{Consumer, ConsumerOptions, FetchedRecord, Polled, StartAt};
 pub use error::{ClientError, ErrorCode, Result};
+pub use group::{GroupConsumer, GroupOptions, GroupPolled};
 pub use producer::{Acks, Delivery, Idempotence, Producer, ProducerOptions, ProducerStatus, ProducerTopic};
 
 #[cfg(test)]

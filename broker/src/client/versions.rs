@@ -1,16 +1,22 @@
 //! Which version of each API to speak with a broker.
 //!
 //! The highest that the broker offers, the codec can encode and decode, and this client's code understands: it names
-//! topics by name, so that Produce and Fetch stay below 13, where topics are named by id alone.
+//! topics by name, so that Produce and Fetch stay below 13, where topics are named by id alone; and asks for one group at a
+//! time, where later versions ask for several.
 
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiKey, FetchRequest, ProduceRequest};
+use kafka_protocol::messages::{ApiKey, FetchRequest, FindCoordinatorRequest, OffsetFetchRequest, ProduceRequest};
 use kafka_protocol::protocol::{Message, Request};
 
 /// The newest version of an API that this client's own code understands, where that is not all that the codec has.
-const NEWEST: [(i16, i16); 2] = [(ProduceRequest::KEY, 12), (FetchRequest::KEY, 12)];
+const NEWEST: [(i16, i16); 4] = [
+    (ProduceRequest::KEY, 12),
+    (FetchRequest::KEY, 12),
+    (FindCoordinatorRequest::KEY, 3),
+    (OffsetFetchRequest::KEY, 7),
+];
 
 /// What a broker offers.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +42,7 @@ impl Versions {
 /// The name of an API for error messages.
 pub(crate) fn api_name<R: Request>() -> &'static str {
     /// Only the APIs that this client uses.
-    const NAMES: [(ApiKey, &str); 7] = [
+    const NAMES: [(ApiKey, &str); 14] = [
         (ApiKey::Produce, "Produce"),
         (ApiKey::Fetch, "Fetch"),
         (ApiKey::ListOffsets, "ListOffsets"),
@@ -44,6 +50,13 @@ pub(crate) fn api_name<R: Request>() -> &'static str {
         (ApiKey::ApiVersions, "ApiVersions"),
         (ApiKey::CreateTopics, "CreateTopics"),
         (ApiKey::InitProducerId, "InitProducerId"),
+        (ApiKey::FindCoordinator, "FindCoordinator"),
+        (ApiKey::JoinGroup, "JoinGroup"),
+        (ApiKey::SyncGroup, "SyncGroup"),
+        (ApiKey::Heartbeat, "Heartbeat"),
+        (ApiKey::LeaveGroup, "LeaveGroup"),
+        (ApiKey::OffsetCommit, "OffsetCommit"),
+        (ApiKey::OffsetFetch, "OffsetFetch"),
     ];
     NAMES.iter().find(|(key, _)| *key as i16 == R::KEY).map_or("an API", |(_, name)| name)
 }

@@ -12,6 +12,7 @@ mod start;
 mod state_index;
 mod stop;
 mod vanished;
+mod versions;
 mod volumes;
 
 use std::process::{Command, Output};

@@ -1,10 +1,17 @@
 //! What a replay shows of itself: a line once a second, rewritten in place on a terminal, and a summary.
 
+use std::env;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use super::meter::{Latencies, Meter};
+
+/// Whether standard output is a terminal on which a line can be rewritten.
+pub(super) fn in_place() -> bool {
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal() && !is_dumb
+}
 
 /// Writes progress to `out`.
 #[derive(Debug)]
@@ -118,12 +125,14 @@ fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", grouped(tenths / 10), tenths % 10)
 }
 
-fn milliseconds(latency: Duration) -> String {
+/// Milliseconds with one decimal.
+pub(super) fn milliseconds(latency: Duration) -> String {
     let tenths = u64::try_from(latency.as_micros() / 100).unwrap_or(u64::MAX);
     format!("{}.{} ms", grouped(tenths / 10), tenths % 10)
 }
 
-fn seconds(elapsed: Duration) -> String {
+/// Seconds with two decimals.
+pub(super) fn seconds(elapsed: Duration) -> String {
     format!("{}.{:02} s", grouped(elapsed.as_secs()), elapsed.subsec_millis() / 10)
 }
 

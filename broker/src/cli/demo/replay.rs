@@ -8,9 +8,8 @@
 //! to come is refused by brokers, and one long past would be deleted at once by retention. `--date` takes another;
 //! `--timestamps now` gives the moment of sending instead. The records' own bytes never depend on the date.
 
-use std::env;
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
@@ -27,7 +26,7 @@ use super::super::failure::Failure;
 use super::super::output::print;
 use super::meter::Meter;
 use super::pace::Pace;
-use super::progress::{Progress, grouped};
+use super::progress::{Progress, grouped, in_place};
 use super::taq::{Event, Generator, GeneratorOptions};
 use crate::client::{Acks, Client, ClientError, Delivery, Producer, ProducerOptions, ProducerTopic, TopicState};
 
@@ -115,11 +114,11 @@ enum Compression {
 }
 
 /// A number that may be written with underscores.
-fn count(text: &str) -> Result<u64, String> {
+pub(super) fn count(text: &str) -> Result<u64, String> {
     text.replace('_', "").parse().map_err(|_| "not a whole number such as 1000000 or 1_000_000".to_owned())
 }
 
-fn positive(text: &str) -> Result<u64, String> {
+pub(super) fn positive(text: &str) -> Result<u64, String> {
     count(text).and_then(|number| if number > 0 { Ok(number) } else { Err("must be at least 1".to_owned()) })
 }
 
@@ -179,7 +178,7 @@ impl TaqArgs {
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -316,8 +315,7 @@ impl Replay {
     /// Counts deliveries and shows progress once a second, until the producer is gone.
     fn watch(&mut self, total: u64, started: Instant) -> JoinHandle<io::Result<(Progress<io::Stdout>, Meter)>> {
         let (mut deliveries, status) = (self.deliveries.take(), self.producer.status());
-        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let mut progress = Progress::new(io::stdout(), io::stdout().is_terminal() && !is_dumb, total);
+        let mut progress = Progress::new(io::stdout(), in_place(), total);
         tokio::spawn(async move {
             let (mut whole, mut interval, mut since) = (Meter::default(), Meter::default(), started);
             let mut ticks = tokio::time::interval_at(started + Duration::from_secs(1), Duration::from_secs(1));

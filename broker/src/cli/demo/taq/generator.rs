@@ -10,7 +10,7 @@
 use super::layout::{Parties, Quote, Side, Symbol, TimeOfDay, Trade};
 use super::market::{Listing, Market, Traders};
 use super::random::Random;
-use super::session::Session;
+use super::session::{CLOSE_MS, Hours, OPENING_MS, Session};
 
 /// With quotes, this many of a hundred records are quotes: markets quote more than they trade.
 const QUOTES_PERCENT: u64 = 75;
@@ -80,11 +80,16 @@ pub struct Generator {
 impl Generator {
     /// A market at the opening.
     pub fn new(options: GeneratorOptions) -> Self {
+        Self::with_hours(options, Hours::REGULAR)
+    }
+
+    /// A market of other hours.
+    pub fn with_hours(options: GeneratorOptions, hours: Hours) -> Self {
         Self {
             options,
             market_random: Random::from_seed(options.seed),
             clock_random: Random::from_seed(!options.seed),
-            session: Session::of(options.records),
+            session: Session::of(hours, options.records),
             market: Market::open(),
             traders: Traders::new(),
             trades: 0,
@@ -102,7 +107,7 @@ impl Generator {
             time,
             exchange,
             symbol: listing.symbol,
-            conditions: conditions(volume, random),
+            conditions: conditions(time, volume, random),
             volume,
             price: listing.price(side(random)),
             stop_stock: b'N',
@@ -184,11 +189,13 @@ fn quote_size(random: &mut Random) -> u32 {
     u32::try_from(100 * (1 + random.below(2 << doublings))).expect("at most 25,600")
 }
 
-/// Settlement `@` (regular), then `F` for one in four (an intermarket sweep), no extended hours, then `I` for an odd lot.
-fn conditions(volume: u32, random: &mut Random) -> [u8; 4] {
+/// Settlement `@` (regular), `F` for one in four (an intermarket sweep), `T` before the opening and after the close, `I` for an
+/// odd lot.
+fn conditions(time: TimeOfDay, volume: u32, random: &mut Random) -> [u8; 4] {
     let sweep = if random.chance(1, 4) { b'F' } else { b' ' };
     let odd_lot = if volume < 100 { b'I' } else { b' ' };
-    [b'@', sweep, b' ', odd_lot]
+    let regular = (OPENING_MS..CLOSE_MS).contains(&time.milliseconds());
+    [b'@', sweep, if regular { b' ' } else { b'T' }, odd_lot]
 }
 
 #[cfg(test)]

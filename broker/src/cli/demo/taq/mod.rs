@@ -21,3 +21,5 @@ pub use generator::{Event, Generator, GeneratorOptions};
 pub use layout::{
     Parties, Price, QUOTE_BYTES, Quote, RECEIVERS_MAX, Side, Symbol, TRADE_BYTES, TimeOfDay, Trade, TraderId,
 };
+pub use session::Hours;
+pub(crate) use session::{CLOSE_MS, OPENING_MS};
