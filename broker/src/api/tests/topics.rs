@@ -95,6 +95,8 @@ async fn a_snapshot_that_is_being_loaded() {
     };
     said(all(&everything(&world), fresh).await, |key| match key {
         ApiKey::CreateTopics => code(ErrorCode::PolicyViolation),
+        // It waits.
+        ApiKey::Metadata => NONE,
         // Java's consumer knows only some errors there.
         ApiKey::Fetch => code(ErrorCode::NotLeaderOrFollower),
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::OffsetDelete => code(ErrorCode::CoordinatorLoadInProgress),
