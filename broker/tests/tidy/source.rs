@@ -31,8 +31,18 @@ impl Source {
         if self.path.split('/').any(is_test) || self.path.starts_with("compat-tests/") {
             return "";
         }
-        self.code.find("#[cfg(test)]\n").map_or(&self.code, |end| &self.code[..end])
+        let mut tests = self.code.match_indices(TESTS);
+        let begin = tests.find(|(at, _)| !is_declared_only(&self.code[at + TESTS.len()..]));
+        begin.map_or(&self.code, |(at, _)| &self.code[..at])
     }
+}
+
+/// What stands before tests.
+const TESTS: &str = "#[cfg(test)]\n";
+
+/// Whether an item ends on its first line, such as `mod tests;`.
+fn is_declared_only(item: &str) -> bool {
+    item.lines().next().is_some_and(|line| line.ends_with(';'))
 }
 
 /// The workspace's root.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::read::{Source, Wanted};
+use super::read::Source;
+use super::wanted::Wanted;
 use super::{Bounds, Fetched, Read, View};
 use crate::timeline::Partition;
 

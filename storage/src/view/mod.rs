@@ -9,6 +9,7 @@ mod known;
 mod piece;
 mod read;
 mod time;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -134,7 +135,7 @@ impl View {
 
     /// The leader epoch that an offset was written under.
     pub fn epoch_of(&self, partition: &Partition, offset: i64) -> i32 {
-        read::epoch_at(&partition.pieces().epochs, offset)
+        wanted::epoch_at(&partition.pieces().epochs, offset)
     }
 
     fn search(

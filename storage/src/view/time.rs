@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::read::{check_placed, first_holding};
+use super::read::first_holding;
+use super::wanted::check_placed;
 use super::{Bounds, View};
 use crate::batch::Batch;
 use crate::disk::File;
