@@ -70,7 +70,7 @@ fn settings_of(config: &TopicsConfig, stream: Option<&Bytes>, topic: &Topic) -> 
 /// What a topic's settings mean to the engine; `state` is that of the topic's volume.
 pub fn policy(config: &TopicsConfig, state: &State, topic: &Topic) -> Policy {
     let settings = settings_of(config, streams::origin(state, &topic.name.stream).as_ref(), topic);
-    let compaction = settings.cleanup.compacts.then(|| CompactionPolicy {
+    let compaction = settings.cleanup.compacts.then_some(CompactionPolicy {
         dirty_ratio_min: settings.dirty_ratio_min,
         lag_min_ms: settings.compaction_lag_min_ms,
         lag_max_ms: settings.compaction_lag_max_ms,
