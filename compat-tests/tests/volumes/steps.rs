@@ -244,7 +244,6 @@ fn a_collection_frees_what_nothing_needs_whatever_came_between() {
         "rewrite.outputs_synced",
         "rewrite.before_edit",
         "rewrite.after_edit",
-        "state_at.before_rename",
     ] {
         collect_until(point, 1);
     }
