@@ -20,6 +20,7 @@
 mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
+mod body;
 mod configs;
 mod context;
 mod create_partitions;
@@ -138,7 +139,7 @@ pub struct Row {
     /// The versions that the codec decodes; the others get a fixed answer.
     decoded: VersionRange,
     schema: &'static Schema,
-    call: fn(&Context, Bytes, &ApiMetrics) -> Result<Reply, Refused>,
+    call: fn(&Context, Bytes, &ApiMetrics) -> Result<(Reply, Instant), Refused>,
 }
 
 impl Row {
@@ -285,6 +286,8 @@ pub struct Dispatched {
     pub place: usize,
     /// What to write, now or later.
     pub reply: Reply,
+    /// When its handler returned.
+    pub handled: Instant,
 }
 
 /// Takes a request frame (without its size) to its handler.
@@ -299,7 +302,7 @@ pub fn dispatch(connection: &Arc<Connection>, mut frame: Bytes, arrived: Instant
     let heading = Heading { key: row.key, version, correlation_id };
     if !holds(row.versions, version) {
         let reply = unsupported::version(row, heading)?;
-        return Ok(Dispatched { place, reply });
+        return Ok(Dispatched { place, reply, handled: arrived });
     }
     let malformed = |malformed| Refused::Malformed { name: row.name, version, malformed };
     let client_id = take_header(&mut frame, row.schema.is_flexible(version)).map_err(malformed)?;
@@ -307,13 +310,13 @@ pub fn dispatch(connection: &Arc<Connection>, mut frame: Bytes, arrived: Instant
     row.schema.check(&frame, version, limit).map_err(malformed)?;
     if !holds(row.decoded, version) {
         let reply = unsupported::undecoded(row, heading, frame)?;
-        return Ok(Dispatched { place, reply });
+        return Ok(Dispatched { place, reply, handled: arrived });
     }
     let metrics = &connection.metrics[place];
     let connection = Arc::clone(connection);
     let ctx = Context { connection, client_id, api_version: version, correlation_id, arrived, place };
-    let reply = (row.call)(&ctx, frame, metrics)?;
-    Ok(Dispatched { place, reply })
+    let (reply, handled) = (row.call)(&ctx, frame, metrics)?;
+    Ok(Dispatched { place, reply, handled })
 }
 
 /// Cuts the rest of the header off a frame and gives the client id. Bytes that are no text are replaced, as in Java.
@@ -325,8 +328,8 @@ fn take_header(frame: &mut Bytes, flexible: bool) -> Result<StrBytes, Malformed>
         .unwrap_or_else(|_| StrBytes::from_string(String::from_utf8_lossy(&client_id).into_owned())))
 }
 
-/// The one adapter between bytes and typed handlers.
-fn call<A: Api>(ctx: &Context, mut body: Bytes, metrics: &ApiMetrics) -> Result<Reply, Refused> {
+/// The one adapter between bytes and typed handlers. Gives the reply, and when the handler returned.
+fn call<A: Api>(ctx: &Context, mut body: Bytes, metrics: &ApiMetrics) -> Result<(Reply, Instant), Refused> {
     let version = ctx.api_version;
     let Schema { key, name, .. } = *const { Schema::of(A::Request::KEY) };
     let request = caught(|| <A::Request as Decodable>::decode(&mut body, version)).map_err(|why| Refused::Codec {
@@ -337,8 +340,10 @@ fn call<A: Api>(ctx: &Context, mut body: Bytes, metrics: &ApiMetrics) -> Result<
     let decoded = Instant::now();
     let answer = A::handle(ctx, request);
     metrics.stage(Stage::Decode, decoded - ctx.arrived);
-    metrics.stage(Stage::Handle, decoded.elapsed());
-    Ok(Heading { key, version, correlation_id: ctx.correlation_id }.reply(answer))
+    let handled = Instant::now();
+    metrics.stage(Stage::Handle, handled - decoded);
+    let reply = Heading { key, version, correlation_id: ctx.correlation_id }.reply(answer);
+    Ok((reply, handled))
 }
 
 /// Runs a decoder of the codec. A panic of it says no more than an error would.

@@ -62,6 +62,8 @@ async fn run(shared: &Shared, connection: &Arc<Connection>, stream: &mut TcpStre
     let answers = Answers::new(writer, &lane, &connection.metrics, &shared.broker.engine);
     let mut writing = pin!(answers.write_all());
     let mut expired = pin!(lane.expired());
+    // A token of its own: that of all would be locked by all, at every request.
+    let stopping = shared.stopping.child_token();
     let end = {
         // The reader goes first: what it adds leaves in the same turn.
         let reading = pin!(read(connection, &lane, frames));
@@ -69,7 +71,7 @@ async fn run(shared: &Shared, connection: &Arc<Connection>, stream: &mut TcpStre
             end = reading => end,
             finished = &mut writing => End::Finished(finished),
             why = &mut expired => End::Expired(why),
-            () = shared.stopping.cancelled() => End::Shutdown,
+            () = stopping.cancelled() => End::Shutdown,
         }
     };
     if matches!(end, End::Refused(_) | End::Shutdown | End::Broken(Broken::Size(_))) {
@@ -110,9 +112,8 @@ async fn request(
     lane.enter(announced.size).await;
     let (frame, charge) = frames.frame(announced).await.map_err(End::Broken)?;
     match api::dispatch(connection, frame, Instant::now()) {
-        Ok(Dispatched { place, reply }) => {
-            let (request_bytes, handled) = (announced.size, Instant::now());
-            lane.push(Queued { reply, place, request_bytes, handled, charge });
+        Ok(Dispatched { place, reply, handled }) => {
+            lane.push(Queued { reply, place, request_bytes: announced.size, handled, charge });
             Ok(())
         }
         Err(refused) => Err(End::Refused(refused)),

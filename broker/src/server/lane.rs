@@ -2,12 +2,15 @@
 //! under way.
 //!
 //! The reader enters a request before it reads its body, and pushes its reply when the handler has returned; the writer
-//! takes replies from the front. Both loops run in one task, so that the lock is never contended, and a request wakes
-//! nobody but its own task.
+//! takes replies from the front. Both loops run in one task, so that the lock is never contended. The reader is polled
+//! before the writer, which so finds what was pushed without being woken: a wake from within would have the task polled
+//! once more, in vain, for every request.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -21,8 +24,6 @@ pub(super) struct Lane<'a> {
     state: Mutex<State>,
     /// There may be room for another request.
     room: Notify,
-    /// There is a reply, or the end.
-    work: Notify,
     limits: &'a Limits,
     /// Bytes of answers unsent over all connections; this lane's part is in it.
     unsent_total: &'a AtomicUsize,
@@ -53,7 +54,7 @@ struct State {
     reader: Reading,
     /// Since when the socket has taken nothing of an answer that waits.
     writing_since: Option<Instant>,
-    /// When the connection last did anything.
+    /// When the connection last did anything; while a request is under way, it does.
     moved: Instant,
 }
 
@@ -86,7 +87,7 @@ impl<'a> Lane<'a> {
             writing_since: None,
             moved: Instant::now(),
         };
-        Self { state: Mutex::new(state), room: Notify::new(), work: Notify::new(), limits, unsent_total }
+        Self { state: Mutex::new(state), room: Notify::new(), limits, unsent_total }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -114,7 +115,6 @@ impl<'a> Lane<'a> {
         if may_enter {
             state.requests += 1;
             state.request_bytes += bytes;
-            state.moved = Instant::now();
         }
         may_enter
     }
@@ -126,13 +126,11 @@ impl<'a> Lane<'a> {
             self.add_unsent(&mut state, outgoing);
         }
         state.queue.push_back(queued);
-        self.work.notify_one();
     }
 
     /// No reply will follow.
     pub(super) fn end(&self) {
         self.state().ended = true;
-        self.work.notify_one();
     }
 
     /// The oldest reply, if there is one.
@@ -140,23 +138,24 @@ impl<'a> Lane<'a> {
         self.state().queue.pop_front()
     }
 
-    /// The oldest reply; none at the end.
+    /// The oldest reply; none at the end. Whoever pushes or ends has the task that waits here polled after that.
     pub(super) async fn next(&self) -> Option<Queued> {
-        loop {
-            let queued = self.try_next();
-            if queued.is_some() || self.state().ended {
-                return queued;
+        poll_fn(|_| {
+            let mut state = self.state();
+            match state.queue.pop_front() {
+                None if !state.ended => Poll::Pending,
+                queued => Poll::Ready(queued),
             }
-            self.work.notified().await;
-        }
+        })
+        .await
     }
 
-    /// The reply of a request of `request_bytes` became known while the writer waited for it, or was known before.
-    pub(super) fn resolved(&self, request_bytes: usize, awaited: Option<&Outgoing>) {
+    /// The reply of a request of `request_bytes` is known `now`: it became so while the writer waited for it, or was before.
+    pub(super) fn resolved(&self, request_bytes: usize, awaited: Option<&Outgoing>, now: Instant) {
         let mut state = self.state();
         state.requests = state.requests.saturating_sub(1);
         state.request_bytes = state.request_bytes.saturating_sub(request_bytes);
-        state.moved = Instant::now();
+        state.moved = now;
         if let Some(outgoing) = awaited {
             self.add_unsent(&mut state, outgoing);
         }
@@ -171,16 +170,15 @@ impl<'a> Lane<'a> {
     }
 
     /// The writer starts to hand bytes to the socket.
-    pub(super) fn writing(&self) {
-        self.state().writing_since = Some(Instant::now());
+    pub(super) fn writing(&self, now: Instant) {
+        self.state().writing_since = Some(now);
     }
 
     /// The socket took so many bytes; all it was handed, or not.
-    pub(super) fn sent(&self, bytes: usize, all: bool) {
+    pub(super) fn sent(&self, bytes: usize, all: bool, now: Instant) {
         let mut state = self.state();
         state.unsent = state.unsent.saturating_sub(bytes);
         self.unsent_total.fetch_sub(bytes, Ordering::Relaxed);
-        let now = Instant::now();
         state.moved = now;
         state.writing_since = (!all).then_some(now);
         self.room.notify_one();

@@ -195,7 +195,8 @@ impl Door {
 
     fn spawn(&self, stream: TcpStream, connection: Arc<Connection>, admission: Admission) {
         let shared = Arc::clone(&self.shared);
-        let killing = self.killing.clone();
+        // Its own: that of all would be locked by all, at every request.
+        let killing = self.killing.child_token();
         self.tasks.spawn(async move {
             let _open = OpenConnection::new(&shared, admission);
             killing.run_until_cancelled(connection::serve(&shared, &connection, stream)).await

@@ -72,8 +72,7 @@ impl<'a> Answers<'a> {
     async fn run(&mut self) -> io::Result<Finished> {
         while let Some(queued) = self.next().await? {
             let (place, handled) = (queued.place, queued.handled);
-            let outgoing = self.outgoing(queued).await?;
-            let known = Instant::now();
+            let (outgoing, known) = self.outgoing(queued).await?;
             self.metrics[place].stage(Stage::Wait, known - handled);
             match outgoing {
                 // An answer may be of its end, which Java takes for final; from a lost connection every client comes back.
@@ -101,13 +100,14 @@ impl<'a> Answers<'a> {
         Ok(self.lane.next().await)
     }
 
-    /// Awaits a reply. From then on its request no longer counts as under way.
-    async fn outgoing(&mut self, queued: Queued) -> io::Result<Outgoing> {
+    /// Awaits a reply, and says when it was there. From then on its request no longer counts as under way.
+    async fn outgoing(&mut self, queued: Queued) -> io::Result<(Outgoing, Instant)> {
         let Queued { reply, request_bytes, charge: _charge, .. } = queued;
         let mut waiting = match reply {
             Reply::Ready(outgoing) => {
-                self.lane.resolved(request_bytes, None);
-                return Ok(outgoing);
+                let now = Instant::now();
+                self.lane.resolved(request_bytes, None, now);
+                return Ok((outgoing, now));
             }
             Reply::Waiting(waiting) => waiting,
         };
@@ -118,8 +118,9 @@ impl<'a> Answers<'a> {
                 waiting.await
             }
         };
-        self.lane.resolved(request_bytes, Some(&outgoing));
-        Ok(outgoing)
+        let now = Instant::now();
+        self.lane.resolved(request_bytes, Some(&outgoing), now);
+        Ok((outgoing, now))
     }
 
     fn add(&mut self, frame: Frame, place: usize, known: Instant) {
@@ -130,20 +131,18 @@ impl<'a> Answers<'a> {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        if self.pieces.is_empty() {
-            return Ok(());
-        }
-        self.lane.writing();
+        let Some((.., mut now)) = self.frames.last().copied() else { return Ok(()) };
+        self.lane.writing(now);
         while !self.pieces.is_empty() {
             let written = poll_fn(|cx| poll_send(self.socket.as_ref(), &self.pieces, cx)).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.take(written);
-            self.lane.sent(written, self.pieces.is_empty());
+            now = Instant::now();
+            self.lane.sent(written, self.pieces.is_empty(), now);
         }
         self.bytes = 0;
-        let now = Instant::now();
         for (place, len, known) in self.frames.drain(..) {
             self.metrics[place].response(len as u64);
             self.metrics[place].stage(Stage::Send, now - known);

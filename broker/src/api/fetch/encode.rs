@@ -9,10 +9,10 @@
 //!
 //! A test holds it against the codec's decoder in every version.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
-use super::super::Piece;
 use super::super::error::ErrorCode;
+use super::super::{Piece, body};
 use super::gather::Gathered;
 use super::session::{Target, TopicRef};
 
@@ -26,7 +26,7 @@ const DIVERGING: u8 = 0;
 pub(super) struct Body {
     version: i16,
     pieces: Vec<Piece>,
-    open: BytesMut,
+    open: body::Body,
 }
 
 impl Body {
@@ -42,11 +42,11 @@ impl Body {
     }
 
     fn head(version: i16, error: i16, session: i32) -> Self {
-        let mut open = BytesMut::with_capacity(256);
-        open.put_i32(0);
+        let mut open = body::Body::new(version >= FLEXIBLE, 256);
+        open.bytes.put_i32(0);
         if version >= WITH_SESSIONS {
-            open.put_i16(error);
-            open.put_i32(session);
+            open.bytes.put_i16(error);
+            open.bytes.put_i32(session);
         }
         Self { version, pieces: Vec::new(), open }
     }
@@ -54,52 +54,44 @@ impl Body {
     /// All topics. Neighbours of one topic share its entry.
     pub(super) fn topics(&mut self, answers: &[(&Target, Gathered)]) {
         let groups: Vec<_> = answers.chunk_by(|(a, _), (b, _)| a.topic == b.topic).collect();
-        self.count(groups.len());
+        self.open.count(groups.len());
         for group in groups {
             if let Some((target, _)) = group.first() {
                 self.topic(&target.topic);
             }
-            self.count(group.len());
+            self.open.count(group.len());
             for (target, gathered) in group {
                 self.partition(target, gathered);
             }
-            self.no_tags();
+            self.open.no_tags();
         }
     }
 
     pub(super) fn finish(mut self) -> Vec<Piece> {
-        self.no_tags();
+        self.open.no_tags();
         self.cut();
         self.pieces
     }
 
     fn topic(&mut self, topic: &TopicRef) {
         match topic {
-            TopicRef::Id(id) => self.open.put_slice(id.as_bytes()),
-            TopicRef::Name(name) if self.version >= FLEXIBLE => {
-                self.varint(name.len() + 1);
-                self.open.put_slice(name.as_bytes());
-            }
-            TopicRef::Name(name) => {
-                // A name came in such a field, so that it fits into one.
-                self.open.put_u16(u16::try_from(name.len()).unwrap_or(u16::MAX));
-                self.open.put_slice(name.as_bytes());
-            }
+            TopicRef::Id(id) => self.open.bytes.put_slice(id.as_bytes()),
+            TopicRef::Name(name) => self.open.text(name),
         }
     }
 
     fn partition(&mut self, target: &Target, gathered: &Gathered) {
         let marks = gathered.marks;
-        self.open.put_i32(target.partition);
-        self.open.put_i16(marks.error);
-        self.open.put_i64(marks.high_watermark);
-        self.open.put_i64(marks.last_stable);
+        self.open.bytes.put_i32(target.partition);
+        self.open.bytes.put_i16(marks.error);
+        self.open.bytes.put_i64(marks.high_watermark);
+        self.open.bytes.put_i64(marks.last_stable);
         if self.version >= 5 {
-            self.open.put_i64(marks.log_start);
+            self.open.bytes.put_i64(marks.log_start);
         }
         self.no_aborted_transactions();
         if self.version >= 11 {
-            self.open.put_i32(-1);
+            self.open.bytes.put_i32(-1);
         }
         self.records(gathered);
         self.partition_tags(gathered);
@@ -107,15 +99,15 @@ impl Body {
 
     /// Null: as Kafka answers where it was not asked for them; there are none in any case.
     fn no_aborted_transactions(&mut self) {
-        if self.version >= FLEXIBLE { self.open.put_u8(0) } else { self.open.put_i32(-1) }
+        if self.version >= FLEXIBLE { self.open.bytes.put_u8(0) } else { self.open.bytes.put_i32(-1) }
     }
 
     fn records(&mut self, gathered: &Gathered) {
         if self.version >= FLEXIBLE {
-            self.varint(gathered.bytes + 1);
+            self.open.varint(gathered.bytes + 1);
         } else {
             // The whole frame is below 2 GiB, or it is not sent.
-            self.open.put_i32(i32::try_from(gathered.bytes).unwrap_or(i32::MAX));
+            self.open.bytes.put_i32(i32::try_from(gathered.bytes).unwrap_or(i32::MAX));
         }
         if gathered.bytes > 0 {
             self.cut();
@@ -124,40 +116,19 @@ impl Body {
     }
 
     fn partition_tags(&mut self, gathered: &Gathered) {
-        let Some((epoch, end)) = gathered.diverging.filter(|_| self.version >= FLEXIBLE) else { return self.no_tags() };
-        self.open.put_slice(&[1, DIVERGING, 13]);
-        self.open.put_i32(epoch);
-        self.open.put_i64(end);
-        self.no_tags();
-    }
-
-    fn count(&mut self, count: usize) {
-        if self.version >= FLEXIBLE {
-            self.varint(count + 1);
-        } else {
-            self.open.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
-        }
-    }
-
-    fn no_tags(&mut self) {
-        if self.version >= FLEXIBLE {
-            self.open.put_u8(0);
-        }
-    }
-
-    fn varint(&mut self, value: usize) {
-        let mut left = u32::try_from(value).unwrap_or(u32::MAX);
-        while left >= 0x80 {
-            self.open.put_u8(left.to_le_bytes()[0] | 0x80);
-            left >>= 7;
-        }
-        self.open.put_u8(left.to_le_bytes()[0]);
+        let Some((epoch, end)) = gathered.diverging.filter(|_| self.version >= FLEXIBLE) else {
+            return self.open.no_tags();
+        };
+        self.open.bytes.put_slice(&[1, DIVERGING, 13]);
+        self.open.bytes.put_i32(epoch);
+        self.open.bytes.put_i64(end);
+        self.open.no_tags();
     }
 
     /// What is written so far becomes a piece of its own.
     fn cut(&mut self) {
-        if !self.open.is_empty() {
-            self.pieces.push(self.open.split().freeze().into());
+        if !self.open.bytes.is_empty() {
+            self.pieces.push(self.open.bytes.split().freeze().into());
         }
     }
 }

@@ -9,19 +9,20 @@
 //! - v10: topic ids (KIP-516). v11: no operations on the cluster any more (KIP-700). v12: topics asked for by id. v13: an error
 //!   for the whole answer, never set.
 
+mod encode;
+
 use std::collections::HashSet;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::metadata_response::{
-    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-};
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::error::{self, ErrorCode};
-use super::text::{text, topic_name};
-use super::{Answer, Api, Context, operations};
+use super::text::topic_name;
+use super::{Answer, Api, Context, Outcome, Piece, operations};
 use crate::topics::{Changing, Resolved, TopicError};
+use encode::{Head, Topic};
 
 /// The API.
 pub(super) struct Metadata;
@@ -34,54 +35,54 @@ impl Api for Metadata {
 
     fn handle(ctx: &Context, request: MetadataRequest) -> Answer<MetadataResponse> {
         let asker = Asker {
-            node_id: ctx.broker().node_id,
             with_operations: request.include_topic_authorized_operations,
             creates: request.allow_auto_topic_creation,
         };
-        let mut response = head(ctx, request.include_cluster_authorized_operations);
+        let operations = operations::if_asked(request.include_cluster_authorized_operations, operations::ON_CLUSTER);
         let entries = match request.topics {
             Some(topics) if !(ctx.api_version == 0 && topics.is_empty()) => asker.each(ctx, topics),
             _ => ctx.listed_topics().iter().map(|found| Entry::Known(asker.listed(found))).collect(),
         };
         if entries.iter().all(|entry| matches!(entry, Entry::Known(_))) {
-            response.topics = entries.into_iter().filter_map(Entry::known).collect();
-            return Answer::now(response);
+            let topics: Vec<_> = entries.into_iter().filter_map(Entry::known).collect();
+            return Answer::Now(Outcome::Encoded(encoded(ctx, operations, &topics)));
         }
-        Answer::later(async move {
+        let ctx = ctx.clone();
+        Answer::outcome_later(async move {
+            let mut topics = Vec::with_capacity(entries.len());
             for entry in entries {
-                response.topics.push(match entry {
+                topics.push(match entry {
                     Entry::Known(topic) => topic,
                     Entry::Coming(name, topic) => asker.topic(Some(name), topic.await),
                 });
             }
-            response
+            Outcome::Encoded(encoded(&ctx, operations, &topics))
         })
     }
 }
 
-/// All but the topics.
-fn head(ctx: &Context, with_operations: bool) -> MetadataResponse {
-    let broker = ctx.broker();
-    let node = MetadataResponseBroker::default()
-        .with_node_id(broker.node_id.into())
-        .with_host(text(&ctx.advertised().host))
-        .with_port(ctx.advertised().port.into());
-    MetadataResponse::default()
-        .with_brokers(vec![node])
-        .with_cluster_id(Some(text(broker.cluster_id(ctx.scope()))))
-        .with_controller_id(broker.node_id.into())
-        .with_cluster_authorized_operations(operations::if_asked(with_operations, operations::ON_CLUSTER))
+fn encoded(ctx: &Context, operations: i32, topics: &[Topic]) -> Vec<Piece> {
+    let (broker, advertised) = (ctx.broker(), ctx.advertised());
+    let cluster_id = broker.cluster_id(ctx.scope());
+    let head = Head {
+        node_id: broker.node_id,
+        host: &advertised.host,
+        port: advertised.port,
+        cluster_id: &cluster_id,
+        operations,
+    };
+    encode::response(ctx.api_version, &head, topics)
 }
 
 /// A topic of the answer.
 enum Entry {
-    Known(MetadataResponseTopic),
+    Known(Topic),
     /// It is being created, or what its snapshot shows is being read.
     Coming(TopicName, Changing<Resolved>),
 }
 
 impl Entry {
-    fn known(self) -> Option<MetadataResponseTopic> {
+    fn known(self) -> Option<Topic> {
         match self {
             Self::Known(topic) => Some(topic),
             Self::Coming(..) => None,
@@ -92,7 +93,6 @@ impl Entry {
 /// How topics are to be answered.
 #[derive(Clone, Copy)]
 struct Asker {
-    node_id: i32,
     with_operations: bool,
     creates: bool,
 }
@@ -118,7 +118,7 @@ impl Asker {
         if !asked.topic_id.is_nil() {
             return Entry::Known(match ctx.topic_by_id(&asked.topic_id) {
                 Ok(found) => self.listed(&found),
-                Err(why) => refused(None, &why).with_topic_id(asked.topic_id),
+                Err(why) => Topic { id: asked.topic_id, ..refused(None, error::of_topic(&why)) },
             });
         }
         let name = asked.name.unwrap_or_default();
@@ -138,46 +138,44 @@ impl Asker {
     }
 
     /// A topic by its own name.
-    fn listed(self, found: &Resolved) -> MetadataResponseTopic {
+    fn listed(self, found: &Resolved) -> Topic {
         self.found(Some(topic_name(found.name())), found)
     }
 
-    fn topic(self, name: Option<TopicName>, outcome: Result<Resolved, TopicError>) -> MetadataResponseTopic {
+    fn topic(self, name: Option<TopicName>, outcome: Result<Resolved, TopicError>) -> Topic {
         match outcome {
             Ok(found) => self.found(name, &found),
-            Err(why) => refused(name, &why),
+            Err(why) => refused(name, error::of_topic(&why)),
         }
     }
 
-    fn found(self, name: Option<TopicName>, found: &Resolved) -> MetadataResponseTopic {
-        let leader_epoch = found.timeline.leader_epoch();
-        let partition = |index| {
-            MetadataResponsePartition::default()
-                .with_partition_index(index)
-                .with_leader_id(self.node_id.into())
-                .with_leader_epoch(leader_epoch)
-                .with_replica_nodes(vec![self.node_id.into()])
-                .with_isr_nodes(vec![self.node_id.into()])
-        };
-        let partitions = (0..i32::try_from(found.topic.partitions).unwrap_or(i32::MAX)).map(partition);
-        MetadataResponseTopic::default()
-            .with_name(name)
-            .with_topic_id(found.id)
-            .with_is_internal(found.topic.internal)
-            .with_partitions(partitions.collect())
-            .with_topic_authorized_operations(operations::if_asked(self.with_operations, operations::ON_TOPIC))
+    fn found(self, name: Option<TopicName>, found: &Resolved) -> Topic {
+        Topic {
+            error: error::NONE,
+            name,
+            id: found.id,
+            is_internal: found.topic.internal,
+            leader_epoch: found.timeline.leader_epoch(),
+            partitions: found.topic.partitions,
+            operations: operations::if_asked(self.with_operations, operations::ON_TOPIC),
+        }
     }
 }
 
-fn refused(name: Option<TopicName>, why: &TopicError) -> MetadataResponseTopic {
-    MetadataResponseTopic::default().with_name(name).with_error_code(error::of_topic(why).code())
+fn refused(name: Option<TopicName>, code: ErrorCode) -> Topic {
+    Topic {
+        error: code.code(),
+        name,
+        id: Uuid::nil(),
+        is_internal: false,
+        leader_epoch: -1,
+        partitions: 0,
+        operations: operations::if_asked(false, operations::ON_TOPIC),
+    }
 }
 
 /// Ids, or no names, in a version that takes names alone.
-fn contradictory(asked: MetadataRequestTopic) -> MetadataResponseTopic {
+fn contradictory(asked: MetadataRequestTopic) -> Topic {
     let name = asked.name.unwrap_or_else(|| TopicName(StrBytes::default()));
-    MetadataResponseTopic::default()
-        .with_name(Some(name))
-        .with_topic_id(asked.topic_id)
-        .with_error_code(ErrorCode::InvalidRequest.code())
+    Topic { id: asked.topic_id, ..refused(Some(name), ErrorCode::InvalidRequest) }
 }
