@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
@@ -12,6 +11,7 @@ use kafka_protocol::messages::{
     FetchRequest, FetchResponse, GroupId, OffsetCommitRequest, OffsetFetchRequest, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, StrBytes};
+use millpond_storage::Fetched;
 
 use super::super::error::ErrorCode;
 use super::super::*;
@@ -61,7 +61,12 @@ pub(super) fn ctx(broker: &Arc<Broker>, scope: Scope, api_version: i16) -> Conte
 pub(super) async fn call<A: Api>(ctx: &Context, request: A::Request) -> <A::Request as Request>::Response {
     match outcome::<A>(ctx, request).await {
         Outcome::Message(response) => response,
-        _ => panic!("no message"),
+        Outcome::Encoded(pieces) => {
+            let bytes = pieces.iter().map(Piece::len).sum();
+            let mut body = Fetched { pieces, bytes }.concat().expect("all in memory");
+            Decodable::decode(&mut body, ctx.api_version).expect("the codec reads what a handler encoded")
+        }
+        Outcome::Silent | Outcome::Close(_) => panic!("no response"),
     }
 }
 
@@ -108,15 +113,7 @@ pub(super) fn fetch_request(topic: &str, offset: i64, epoch: i32, wait_ms: i32) 
 }
 
 pub(super) async fn fetch(ctx: &Context, request: FetchRequest) -> FetchResponse {
-    let Outcome::Encoded(body) = outcome::<fetch::Fetch>(ctx, request).await else { panic!("not encoded") };
-    let bytes: Vec<u8> = body
-        .iter()
-        .flat_map(|piece| match piece {
-            Piece::Bytes(bytes) => bytes.to_vec(),
-            Piece::Stored(_) => panic!("the disk in memory has no files to send"),
-        })
-        .collect();
-    FetchResponse::decode(&mut Bytes::from(bytes), ctx.api_version).unwrap()
+    call::<fetch::Fetch>(ctx, request).await
 }
 
 pub(super) fn code(error: ErrorCode) -> i16 {
