@@ -128,6 +128,9 @@ pub trait Api: 'static {
     fn handle(ctx: &Context, request: Self::Request) -> Answer<<Self::Request as Request>::Response>;
 }
 
+/// Decodes a request's body and calls its handler: the reply, and when the handler returned.
+type Call = fn(&Context, Bytes, &ApiMetrics) -> Result<(Reply, Instant), Refused>;
+
 /// One API as the table has it.
 pub struct Row {
     /// Which.
@@ -139,7 +142,7 @@ pub struct Row {
     /// The versions that the codec decodes; the others get a fixed answer.
     decoded: VersionRange,
     schema: &'static Schema,
-    call: fn(&Context, Bytes, &ApiMetrics) -> Result<(Reply, Instant), Refused>,
+    call: Call,
 }
 
 impl Row {
