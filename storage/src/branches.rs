@@ -79,6 +79,7 @@ impl Engine {
                     Ok(fenced) => fenced,
                     Err(error) => return engine.discard(made).and(Err(error)),
                 };
+                made.timeline.0.await_predecessor();
                 let named = engine.name(&made.info, move |txn, info| name(txn, info, end));
                 if let Ok(Ok(_)) = &named {
                     engine.shared().disk.fail_point("replace.named")?;

@@ -3,6 +3,9 @@
 //! Restoring a volume is one item in the queue of its writer: what was submitted before is written and synced here, what is submitted after goes to the
 //! successor, and nothing is refused because of it. Between the two, while the fact that names the successor becomes durable, submissions wait.
 //!
+//! The successor can be found by its name from that fact on, a moment before it is handed what waits. Until then it holds what comes to it: else the newer
+//! one of a producer's batches would come first, and the older ones be refused.
+//!
 //! Invariants: the end that a fence tells is durable, and no group of clients follows it; a held item is forwarded or processed, in order, never dropped.
 
 use std::sync::Arc;
@@ -60,7 +63,7 @@ impl Inner {
         Ok((self.durable_lsn(), self.visible_time.load(Ordering::Acquire)))
     }
 
-    /// Gives a fence up: what was held is taken in.
+    /// Opens the gate: what was held is taken in.
     pub(crate) fn reopen(self: &Arc<Self>) {
         let mut queue = lock(&self.queue);
         if let Gate::Held(held) = std::mem::take(&mut queue.gate) {
@@ -70,15 +73,19 @@ impl Inner {
         self.schedule();
     }
 
+    /// Holds what is submitted until a predecessor has handed over: whoever finds this one by its name is behind all that the predecessor held.
+    pub(crate) fn await_predecessor(&self) {
+        lock(&self.queue).gate = Gate::Held(Vec::new());
+    }
+
     /// Hands over: what was held, and all that comes, goes to the successor. Readers here are told that their leader epoch is over.
     pub(crate) fn hand_over(&self, successor: &Arc<Inner>) {
         let mut queue = lock(&self.queue);
         let gate = std::mem::replace(&mut queue.gate, Gate::Moved(Arc::clone(successor)));
         if let Gate::Held(held) = gate {
-            for item in held {
-                successor.submit(item.moved_to(successor));
-            }
+            lock(&successor.queue).items.extend(held.into_iter().map(|item| item.moved_to(successor)));
         }
+        successor.reopen();
         drop(queue);
         self.lose_name();
         for partition in &self.tables.partitions {

@@ -2,8 +2,8 @@
 //! the past is whole or refused, and snapshots cost no bytes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use millpond_storage::batch::{BatchBuilder, NewRecord, check};
@@ -37,9 +37,16 @@ fn clone_of(engine: &Arc<Engine>, stand: Stand, name: &'static str) -> Timeline 
 
 /// Restores the volume `default`. Returns where the old timeline ends.
 fn restore(engine: &Arc<Engine>, to: Stand) -> Stand {
+    restore_while(engine, to, |_| {})
+}
+
+/// The same; `meanwhile` is given the new timeline just before the name moves.
+fn restore_while(engine: &Arc<Engine>, to: Stand, meanwhile: impl FnOnce(Timeline) + Send + 'static) -> Stand {
+    let finder = Arc::clone(engine);
     let (known, old) = engine.volume(DEFAULT_VOLUME).expect("it is there");
     let new = NewTimeline { from: Some((to.timeline, to.lsn)), volume: Some(known.id) };
     let put = move |txn: &mut Txn<'_>, info: &millpond_storage::state::TimelineInfo, end| {
+        meanwhile(finder.timeline(info.id).expect("it was made"));
         let id = PinId(txn.take(Numbers::Pin, 1).expect("numbers are left"));
         txn.put(pin(id, end, PinKind::Safety));
         txn.put(Volume { timeline: info.id, ..known });
@@ -48,12 +55,8 @@ fn restore(engine: &Arc<Engine>, to: Stand) -> Stand {
     wait(|done| engine.replace(old.id(), new, put, done)).expect("restored").expect("it is not refused")
 }
 
-fn append(
-    log: &Timeline,
-    to: TopicPartition,
-    producer: Option<(i64, i32)>,
-    value: &str,
-) -> Result<Appended, AppendError> {
+/// A batch of one record, with the id and sequence of its producer if it has one.
+fn request(log: &Timeline, to: TopicPartition, producer: Option<(i64, i32)>, value: &str) -> Append {
     let mut builder = BatchBuilder::new();
     if let Some((id, sequence)) = producer {
         builder = builder.producer(id, 0, sequence);
@@ -62,8 +65,16 @@ fn append(
     let batch = Bytes::from(builder.build().expect("a batch"));
     let checked = check(&batch, &RULES).expect("sound");
     let partition = log.partition(to).expect("it is there");
-    let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }];
-    wait(|done| log.append(Append { parts, ack: Ack::Visible }, done)).pop().expect("one part")
+    Append { parts: vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }], ack: Ack::Visible }
+}
+
+fn append(
+    log: &Timeline,
+    to: TopicPartition,
+    producer: Option<(i64, i32)>,
+    value: &str,
+) -> Result<Appended, AppendError> {
+    wait(|done| log.append(request(log, to, producer, value), done)).pop().expect("one part")
 }
 
 #[test]
@@ -118,6 +129,25 @@ fn an_inherited_producer_may_leave_one_gap() {
     let other = clone_of(&world.engine, stand, "other");
     assert!(matches!(send(&other, 2), Err(AppendError::OutOfOrderSequence { expected: 14, found: 2 })));
     assert_eq!(send(&other, 14).expect("in order").base_offset, 14);
+}
+
+#[test]
+fn what_waits_at_a_restore_comes_before_what_found_the_successor_by_its_name() {
+    let world = World::new();
+    let id = world.partitions("long", 1).expect("made")[0];
+    let stand = snapshot(&world.engine, PinnedView::Now(world.log.id())).expect("now can be had");
+    append(&world.log, id, Some((9, 0)), "value 0").expect("in order");
+    let (answers, told) = mpsc::channel();
+    let old = world.log.clone();
+    restore_while(&world.engine, stand, move |successor| {
+        for (sequence, log) in [(1, &old), (2, &successor)] {
+            let answers = answers.clone();
+            let request = request(log, id, Some((9, sequence)), &format!("value {sequence}"));
+            log.append(request, move |mut parts| answers.send(parts.pop()).expect("somebody waits"));
+        }
+    });
+    let offsets: Vec<i64> = told.iter().map(|part| part.expect("one part").expect("in order").base_offset).collect();
+    assert_eq!(offsets, [0, 1]);
 }
 
 /// Every acknowledged value, by producer.
