@@ -381,7 +381,7 @@ fn check_format(disk: &dyn Disk) -> Result<()> {
     let version = text.trim_end().strip_prefix("millpond data, format ").and_then(|version| version.parse().ok());
     match version {
         Some(found) if found < FORMAT_VERSION => Err(Error::Invalid(format!(
-            "the data is of format {found}, from before the first release, and this version reads format {FORMAT_VERSION} alone: nothing was changed; \
+            "FORMAT: the data is of format {found}, from before the first release, and this version reads format {FORMAT_VERSION} alone: nothing was changed; \
              open it with the version that wrote it, or begin with an empty directory"
         ))),
         Some(found) => Err(Error::Newer { path: path.to_owned(), found, known: FORMAT_VERSION }),

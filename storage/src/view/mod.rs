@@ -97,7 +97,7 @@ impl View {
     /// The same on a thread of the read pool.
     pub fn bounds_later(&self, partition: &Arc<Partition>, done: impl FnOnce(Result<Bounds>) + Send + 'static) {
         let (view, partition) = (self.clone(), Arc::clone(partition));
-        self.timeline.0.shared.read_pool.run(move || done(view.bounds(&partition)));
+        self.timeline.0.shared.read_pool.run(move || answer(view, |view| view.bounds(&partition), done));
     }
 
     /// Reads what can be had without waiting: from the tail cache, from files where all of it is known and in the kernel's cache, or nothing at the end of the
@@ -115,7 +115,7 @@ impl View {
     pub fn read(&self, partition: &Arc<Partition>, read: Read, done: impl FnOnce(Result<Fetched>) + Send + 'static) {
         self.timeline.0.shared.stats.cache_misses.add(1);
         let (view, partition) = (self.clone(), Arc::clone(partition));
-        self.timeline.0.shared.read_pool.run(move || done(view.read_files(&partition, &read)));
+        self.timeline.0.shared.read_pool.run(move || answer(view, |view| view.read_files(&partition, &read), done));
     }
 
     /// The first record whose timestamp is at or after `time`, exact to the record. Runs on the read pool.
@@ -145,8 +145,15 @@ impl View {
         look: impl FnOnce(&View, &Arc<Partition>) -> Result<Option<Found>> + Send + 'static,
     ) {
         let (view, partition) = (self.clone(), Arc::clone(partition));
-        self.timeline.0.shared.read_pool.run(move || done(look(&view, &partition)));
+        self.timeline.0.shared.read_pool.run(move || answer(view, |view| look(view, &partition), done));
     }
+}
+
+/// Asks a view, and lets go of it before the answer is told: whoever has it may expect that nothing is kept any more.
+fn answer<T>(view: View, ask: impl FnOnce(&View) -> T, done: impl FnOnce(T)) {
+    let answer = ask(&view);
+    drop(view);
+    done(answer);
 }
 
 fn live_bounds(partition: &Partition) -> Bounds {
