@@ -96,7 +96,11 @@ impl Listeners {
         let system = self.server.shared.broker.engine.system();
         let mut open = self.open.lock().await;
         for Added { address, scope, advertised, .. } in system.state(saved) {
-            match self.listen(address, scope, advertised).await {
+            let opened = match self.shown(scope).await {
+                Ok(frozen) => self.listen(address, scope, frozen, advertised),
+                Err(error) => Err(error),
+            };
+            match opened {
                 Ok((address, listener)) => drop(open.insert(address, listener)),
                 Err(error) => warn!(%address, %scope, "a listener is not opened again: {error}"),
             }
@@ -112,11 +116,12 @@ impl Listeners {
         advertised: Option<Address>,
     ) -> Result<SocketAddr, ListenerError> {
         let mut open = self.open.lock().await;
-        self.check(scope)?;
+        // All that may be refused comes before what is there is closed.
+        let frozen = self.shown(scope).await?;
         if let Some(before) = open.remove(&address) {
             before.close().await;
         }
-        let (address, listener) = self.listen(address, scope, advertised.clone()).await?;
+        let (address, listener) = self.listen(address, scope, frozen, advertised.clone())?;
         let told = advertised.map(|advertised| advertised.to_string());
         let saved = AddedListener { scope: scope.number(), advertised: told, rest: Map::new() };
         let document = Collection::Listeners.document(&address.to_string(), &saved);
@@ -190,29 +195,28 @@ impl Listeners {
         added
     }
 
-    fn check(&self, scope: Scope) -> Result<(), ListenerError> {
-        let is_there = self.server.shared.broker.engine.system().state(|state| match scope {
+    /// Whether there is something to show; a snapshot is loaded.
+    async fn shown(&self, scope: Scope) -> Result<Option<Arc<Frozen>>, ListenerError> {
+        let broker = &self.server.shared.broker;
+        let is_there = broker.engine.system().state(|state| match scope {
             Scope::Everything => true,
             Scope::Volume(id) => state.volume_by_id(id).is_some(),
             Scope::Snapshot(id) => state.pin(id).is_some(),
         });
-        if is_there { Ok(()) } else { Err(ListenerError::UnknownScope(scope)) }
+        match scope {
+            _ if !is_there => Err(ListenerError::UnknownScope(scope)),
+            Scope::Everything | Scope::Volume(_) => Ok(None),
+            Scope::Snapshot(pin) => broker.topics.load(pin).await.map(Some).map_err(ListenerError::Snapshot),
+        }
     }
 
-    async fn listen(
+    fn listen(
         &self,
         address: SocketAddr,
         scope: Scope,
+        frozen: Option<Arc<Frozen>>,
         advertised: Option<Address>,
     ) -> Result<(SocketAddr, Open), ListenerError> {
-        self.check(scope)?;
-        let frozen = match scope {
-            Scope::Everything | Scope::Volume(_) => None,
-            Scope::Snapshot(pin) => {
-                let loaded = self.server.shared.broker.topics.load(pin).await;
-                Some(loaded.map_err(ListenerError::Snapshot)?)
-            }
-        };
         let closing = self.server.killing.child_token();
         let advertised = advertised.map(|Address { host, port }| Advertised { host, port });
         let listener = Listener { address, advertised, scope };

@@ -46,12 +46,11 @@ impl Coordinator {
         self.restoring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the members of a group away. Whoever comes late is still told that it is a stranger, not that there is no group.
+    /// Sends the members of a group away.
     fn fence_group(self: &Arc<Self>, key: &GroupKey, tally: &Arc<Tally>) {
         self.step(key, |slot, step| {
             let Some(version) = slot.group.fence(step) else { return };
             slot.fences += 1;
-            slot.kept_until = step.now.monotonic.saturating_add(step.settings.session_timeout_max);
             tally.expected.fetch_add(1, Ordering::AcqRel);
             let tally = Arc::clone(tally);
             slot.awaited.push((

@@ -69,8 +69,6 @@ struct Slot {
     awaited: Vec<(SaveVersion, Awaited)>,
     /// How often its members were sent away because a volume was restored.
     fences: u64,
-    /// Until when it stays even if nobody is in it.
-    kept_until: Duration,
 }
 
 /// Told whether a save is durable.
@@ -78,7 +76,7 @@ type Awaited = Box<dyn FnOnce(bool) + Send + Sync>;
 
 impl Slot {
     fn new(group: Group) -> Self {
-        Self { group, armed: None, awaited: Vec::new(), fences: 0, kept_until: Duration::ZERO }
+        Self { group, armed: None, awaited: Vec::new(), fences: 0 }
     }
 }
 
@@ -250,11 +248,10 @@ impl Coordinator {
         Ok(async move { answer.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable)) })
     }
 
-    /// Deletes a group if it is empty, nobody is about to join it and no member was sent away of late (which would else be
-    /// told that there is no such group, and take that for final). Nobody waits for it.
+    /// Deletes a group if it is empty and nobody is about to join it. Nobody waits for it.
     pub fn delete_idle(self: &Arc<Self>, key: &GroupKey) {
         self.step(key, |slot, step| {
-            if slot.group.is_idle() && slot.kept_until <= step.now.monotonic {
+            if slot.group.is_idle() {
                 // An empty group can be deleted, and if the log does not take that, the next look finds it again.
                 let _ = slot.group.delete(step);
             }
