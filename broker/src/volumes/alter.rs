@@ -3,6 +3,7 @@
 use millpond_storage::DEFAULT_VOLUME;
 use millpond_storage::state::{Durability, Txn, Volume};
 
+use super::describe::check_history;
 use super::limits::LimitsChange;
 use super::mount::{check_free, check_mount};
 use super::{Result, VolumeError, VolumeInfo, Volumes, current};
@@ -29,6 +30,7 @@ impl Volumes {
         if let Some(mount) = &change.mount {
             check_mount(mount)?;
         }
+        check_history(change.history_ms.flatten())?;
         if name == DEFAULT_VOLUME && (change.mount.is_some() || change.listed == Some(false)) {
             return Err(VolumeError::Invalid("Volume default is mounted at /default and listed, always.".to_owned()));
         }

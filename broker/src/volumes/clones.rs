@@ -5,7 +5,7 @@ use millpond_storage::{Engine, Error, NewTimeline, Stand, TimelineId};
 
 use super::create::NewVolume;
 use super::moment::label_of;
-use super::snapshots::{expiry, is_taken};
+use super::snapshots::{expiry, free_name};
 use super::view::{Found, ViewName};
 use super::{Result, SnapshotInfo, VolumeError, VolumeInfo, Volumes, current, submitted};
 use crate::documents::{self, Ancestor, Collection, FormerVolume, VolumeSettings};
@@ -123,8 +123,7 @@ impl Handover {
         }
         let id =
             txn.take(Numbers::Pin, 1).ok_or_else(|| Error::Invalid("no numbers are left for a snapshot".into()))?;
-        let names = std::iter::once(self.label.clone()).chain((2..).map(|nth| format!("{}-{nth}", self.label)));
-        let name = names.into_iter().find(|name| !is_taken(txn, volume.id, name)).unwrap_or_default();
+        let name = free_name(txn, volume.id, &self.label);
         let safety = Pin {
             id: PinId(id),
             timeline: end.timeline,

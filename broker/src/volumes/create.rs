@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millpond_storage::state::{DEFAULT_STREAM, Durability, Pin, State, TimelineInfo, Txn, Volume};
 use millpond_storage::{DEFAULT_VOLUME, NewTimeline};
 
+use super::describe::check_history;
 use super::mount::{check_free, check_mount};
 use super::{Result, VolumeError, VolumeInfo, Volumes, check_name, limits, submitted};
 use crate::documents::{self, Collection, FormerVolume, VolumeLimits, VolumeSettings};
@@ -106,6 +107,7 @@ fn plain_below(state: &State, label: &str) -> Option<String> {
 fn check_new(new: &NewVolume) -> Result<Arc<str>> {
     check_name(&new.name, "volume")?;
     limits::check(&new.limits)?;
+    check_history(new.history_ms)?;
     if matches!(new.name.as_str(), DEFAULT_VOLUME | SYSTEM) {
         return Err(VolumeError::Taken(format!("The name {} is the broker's own: choose another.", new.name)));
     }

@@ -3,7 +3,7 @@
 use millpond_storage::state::{Durability, PinKind, State, Volume, VolumeId};
 use millpond_storage::{DEFAULT_VOLUME, Lsn, Moment, Timeline, TimelineId, TopicPartition};
 
-use super::{Result, Volumes};
+use super::{Result, VolumeError, Volumes};
 use crate::documents::{self, Collection, VolumeLimits, VolumeSettings};
 
 /// A volume, as it is now.
@@ -152,6 +152,14 @@ impl Held {
             }
         }
         held
+    }
+}
+
+/// Refuses to keep less than nothing of a past.
+pub(super) fn check_history(history_ms: Option<i64>) -> Result<()> {
+    match history_ms {
+        Some(..0) => Err(VolumeError::Invalid("A past is kept for a time that is zero or above.".to_owned())),
+        _ => Ok(()),
     }
 }
 

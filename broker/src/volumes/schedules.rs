@@ -173,9 +173,10 @@ impl Volumes {
     }
 }
 
-/// A snapshot's name is as long as a label may be: a long schedule's name is cut.
+/// A snapshot's name is as long as a label may be: a long schedule's name is cut, and there is room for a number behind it (clocks
+/// that are put back show a time twice).
 fn snapshot_name(schedule: &str, label: &str) -> String {
-    const SCHEDULE_BYTES_MAX: usize = 48;
+    const SCHEDULE_BYTES_MAX: usize = 44;
     let schedule: String = schedule.chars().take(SCHEDULE_BYTES_MAX).collect();
     format!("{schedule}-{label}")
 }

@@ -68,7 +68,8 @@ impl Volumes {
         self.take_snapshot(volume, new, "").await
     }
 
-    /// Takes a snapshot that a schedule asks for, or, where that has no name, a person.
+    /// Takes a snapshot that a schedule asks for, which is called something else if its name is taken, or, where the schedule has
+    /// no name, a person.
     pub(super) async fn take_snapshot(&self, volume: &str, new: NewSnapshot, schedule: &str) -> Result<SnapshotInfo> {
         check_name(&new.name, "snapshot")?;
         let (home, timeline) = self.find(volume)?;
@@ -176,7 +177,12 @@ impl Wanted {
         if current_timeline(txn, self.volume) != Some(stand.timeline) {
             return Err(VolumeError::InTheWay("The volume was restored or deleted meanwhile: try again.".to_owned()));
         }
-        check_vacant(txn, self.volume, &self.new.name)?;
+        let name = if self.schedule.is_empty() {
+            check_vacant(txn, self.volume, &self.new.name)?;
+            self.new.name
+        } else {
+            free_name(txn, self.volume, &self.new.name)
+        };
         let pin = Pin {
             id,
             timeline: stand.timeline,
@@ -187,7 +193,7 @@ impl Wanted {
             time: stand.time,
             expires: expiry(self.now, self.new.lifetime_ms),
             protected: self.new.protected,
-            name: self.new.name.as_str().into(),
+            name: name.into(),
             schedule: self.schedule.as_str().into(),
         };
         txn.put(pin.clone());
@@ -210,8 +216,18 @@ fn check_vacant(txn: &Txn<'_>, volume: VolumeId, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// In the writer of `system`: a name that no snapshot of the volume has, which begins so.
+pub(super) fn free_name(txn: &Txn<'_>, volume: VolumeId, label: &str) -> String {
+    let (mut name, mut nth) = (label.to_owned(), 1);
+    while is_taken(txn, volume, &name) {
+        nth += 1;
+        name = format!("{label}-{nth}");
+    }
+    name
+}
+
 /// In the writer of `system`: whether a snapshot of the volume has the name.
-pub(super) fn is_taken(txn: &Txn<'_>, volume: VolumeId, name: &str) -> bool {
+fn is_taken(txn: &Txn<'_>, volume: VolumeId, name: &str) -> bool {
     txn.all::<Pin>().iter().any(|pin| pin.volume == volume && *pin.name == *name)
 }
 

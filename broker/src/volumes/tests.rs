@@ -9,7 +9,7 @@ use millpond_storage::disk::SimDisk;
 use millpond_storage::state::{Durability, PinId, State};
 use millpond_storage::{Engine, Options};
 
-use super::moment::Moment;
+use super::moment::{Moment, label_of};
 use super::streams::StreamChange;
 use super::{NewSnapshot, NewVolume, ViewName, VolumeChange, VolumeError, Volumes, history_of};
 use crate::config::Config;
@@ -155,6 +155,12 @@ async fn a_volume_is_altered_as_a_whole_or_not_at_all() {
     assert_eq!((altered.durability, altered.own_history_ms), (Durability::Fsync, None));
     let unlisted = VolumeChange { listed: Some(false), ..VolumeChange::default() };
     assert!(pond.volumes.alter("default", unlisted).await.is_err());
+    let none = VolumeChange { history_ms: Some(Some(0)), ..VolumeChange::default() };
+    assert_eq!(pond.volumes.alter("trading", none).await.unwrap().history_ms, 0);
+    let less = VolumeChange { history_ms: Some(Some(-1)), ..VolumeChange::default() };
+    assert!(matches!(pond.volumes.alter("trading", less).await, Err(VolumeError::Invalid(_))));
+    let less = NewVolume { history_ms: Some(-1), ..new("other") };
+    assert!(matches!(pond.volumes.create(less).await, Err(VolumeError::Invalid(_))));
 }
 
 #[tokio::test]
@@ -353,7 +359,13 @@ async fn a_schedule_takes_snapshots_when_they_are_due_and_lets_the_old_ones_go()
     assert_eq!(created.next, Some(start + 10_000));
     volumes.keep_schedules(start + 9_999).await;
     assert_eq!(volumes.all_snapshots(), []);
-    for round in 1..=4 {
+    // Clocks that are put back show a time twice.
+    let label = label_of(start + 10_000, &volumes.zone);
+    volumes.create_snapshot("trading", snapshot(&format!("often-{label}"), Moment::Now)).await.unwrap();
+    volumes.keep_schedules(start + 10_000).await;
+    assert!(volumes.snapshot("trading", &format!("often-{label}-2")).is_ok(), "a name that is taken costs no snapshot");
+    volumes.delete_snapshot("trading", &format!("often-{label}")).await.unwrap();
+    for round in 2..=4 {
         volumes.keep_schedules(start + 10_000 * round).await;
         volumes.keep_schedules(start + 10_000 * round).await;
     }
