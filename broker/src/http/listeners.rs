@@ -108,7 +108,7 @@ pub(super) fn scope_of(broker: &Broker, shows: &str) -> Result<Scope, Problem> {
         )));
     }
     match &view.snapshot {
-        None => Ok(Scope::Volume(broker.volumes.describe(&view.volume)?.id)),
+        None => Ok(Scope::Volume(broker.volumes.id(&view.volume)?)),
         Some(snapshot) => Ok(Scope::Snapshot(broker.volumes.snapshot(&view.volume, snapshot)?.pin.id)),
     }
 }
@@ -120,9 +120,8 @@ fn name_of(broker: &Broker, scope: Scope) -> Option<String> {
             broker.engine.system().state(|state| state.volume_by_id(id).map(|volume| volume.name.to_string()))
         }
         Scope::Snapshot(id) => {
-            let all = broker.volumes.all_snapshots().into_iter();
-            let mut found = all.filter(|snapshot| snapshot.pin.id == id);
-            found.next().map(|snapshot| format!("{}@{}", snapshot.volume, snapshot.pin.name))
+            let found = broker.volumes.snapshot_by_id(id)?;
+            Some(format!("{}@{}", found.volume, found.pin.name))
         }
     }
 }

@@ -228,7 +228,7 @@ pub(super) async fn delete(
     let volumes = &state.broker()?.volumes;
     if force.force && name != DEFAULT_VOLUME {
         // What is left without them if the volume stays after all can be shown again.
-        state.listeners()?.remove_showing(volumes.describe(&name)?.id).await?;
+        state.listeners()?.remove_showing(volumes.id(&name)?).await?;
     }
     volumes.delete(&name, force.force).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -13,36 +13,26 @@ use crate::groups::note_restore;
 
 /// How long a safety snapshot is kept where nobody says: a day.
 pub const SAFETY_LIFETIME_MS: i64 = 86_400_000;
-/// How often a clone of now is tried where the floor of a past that is not kept at all comes between.
-const TRIES: usize = 5;
 
 impl Volumes {
     /// Clones a view: a volume that holds what the view shows, is writable at once and shares its bytes.
     pub async fn clone_view(&self, from: &ViewName, new: NewVolume) -> Result<VolumeInfo> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let source = self.source(from).await?;
-            let settings = VolumeSettings { ancestors: source.ancestors, ..new.settings() };
-            let Found { timeline, lsn, pin, .. } = source.found;
-            let timeline = NewTimeline { from: Some((timeline.id(), lsn)), volume: None };
-            let agree = move |txn: &Txn<'_>| match pin {
-                Some(id) if txn.get::<Pin>(&id).is_none() => {
-                    Err(VolumeError::InTheWay("The snapshot was deleted meanwhile.".to_owned()))
-                }
-                _ => Ok(()),
-            };
-            match self.create_from(new.clone(), timeline, settings, agree).await {
-                Err(VolumeError::Forgotten(_)) if from.is_now() && tries < TRIES => {}
-                outcome => return outcome,
+        let Source { found: Found { timeline, view, pin, .. }, ancestors } = self.source(from).await?;
+        let settings = VolumeSettings { ancestors, ..new.settings() };
+        let timeline = NewTimeline { from: Some((timeline.id(), view.lsn())), volume: None };
+        let agree = move |txn: &Txn<'_>| match pin {
+            Some(id) if txn.get::<Pin>(&id).is_none() => {
+                Err(VolumeError::InTheWay("The snapshot was deleted meanwhile.".to_owned()))
             }
-        }
+            _ => Ok(()),
+        };
+        self.create_from(new, timeline, settings, agree).await
     }
 
     /// Where a view stands, and what a clone of it descends from.
     async fn source(&self, from: &ViewName) -> Result<Source> {
         let found = self.find_view(from).await?;
-        let (snapshot, lsn, time) = (from.snapshot.clone(), found.lsn.0, found.time);
+        let (snapshot, lsn, time) = (from.snapshot.clone(), found.view.lsn().0, found.time);
         let parent = Ancestor { snapshot, lsn, time, ..ancestor_of(&self.engine, &from.volume) };
         let older = self.engine.system().state(|state| {
             documents::find::<VolumeSettings>(state, Collection::VolumeSettings, &parent.id.to_string())

@@ -1,6 +1,8 @@
 //! What there is to say of a volume.
 
-use millpond_storage::state::{Durability, PinKind, State, Volume, VolumeId};
+use std::sync::Arc;
+
+use millpond_storage::state::{Durability, PinKind, State, Topic, Volume, VolumeId};
 use millpond_storage::{DEFAULT_VOLUME, Lsn, Moment, Timeline, TimelineId, TopicPartition};
 
 use super::{Result, VolumeError, Volumes};
@@ -82,6 +84,11 @@ impl Volumes {
         Ok(self.info(&volume, &timeline))
     }
 
+    /// Which volume has a name.
+    pub fn id(&self, name: &str) -> Result<VolumeId> {
+        Ok(self.find(name)?.0.id)
+    }
+
     fn info(&self, volume: &Volume, timeline: &Timeline) -> VolumeInfo {
         let (snapshots, settings) = self.engine.system().state(|state| {
             let snapshots = state.pins().filter(|pin| pin.volume == volume.id);
@@ -89,7 +96,7 @@ impl Volumes {
             let key = volume.id.0.to_string();
             (count, documents::find::<VolumeSettings>(state, Collection::VolumeSettings, &key).unwrap_or_default())
         });
-        let held = Held::of(timeline);
+        let (topics, partitions) = counted(timeline);
         let clone_of = settings.ancestors.first().map(|ancestor| CloneOf {
             volume: ancestor.name.clone(),
             snapshot: ancestor.snapshot.clone(),
@@ -111,8 +118,8 @@ impl Volumes {
             timeline: timeline.id(),
             lsn: timeline.visible_lsn(),
             leader_epoch: timeline.leader_epoch(),
-            topics: held.topics,
-            partitions: held.partitions,
+            topics,
+            partitions,
             bytes: timeline.live_bytes(),
             snapshots,
             clone_of,
@@ -125,7 +132,13 @@ impl Volumes {
     }
 }
 
-/// How much a log holds.
+/// How many topics and partitions a log holds.
+fn counted(timeline: &Timeline) -> (usize, usize) {
+    let count = |(topics, partitions), topic: &Arc<Topic>| (topics + 1, partitions + topic.partitions as usize);
+    timeline.state(|state| state.topics().fold((0, 0), count))
+}
+
+/// How much a stream holds.
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) topics: usize,
@@ -134,15 +147,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// In all streams.
-    fn of(timeline: &Timeline) -> Self {
-        Self::of_stream(timeline, |_| true)
-    }
-
-    /// In the streams that `is_one` is true of.
-    pub(super) fn of_stream(timeline: &Timeline, is_one: impl Fn(&str) -> bool) -> Self {
-        let topics: Vec<_> =
-            timeline.state(|state| state.topics().filter(|topic| is_one(&topic.name.stream)).cloned().collect());
+    pub(super) fn of(timeline: &Timeline, stream: &str) -> Self {
+        let topics: Vec<_> = timeline.state(|state| state.topics_in(stream).cloned().collect());
         let mut held = Self { topics: topics.len(), ..Self::default() };
         for topic in &topics {
             for index in 0..topic.partitions {

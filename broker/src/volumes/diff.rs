@@ -96,10 +96,9 @@ impl Volumes {
     }
 
     async fn side(&self, name: &ViewName) -> Result<Side> {
-        let Found { timeline, lsn, .. } = self.find_view(name).await?;
-        let view = timeline.at(lsn)?;
+        let Found { timeline, view, .. } = self.find_view(name).await?;
         let (done, state) = completion::pair();
-        timeline.state_at(lsn, done);
+        timeline.state_at(view.lsn(), done);
         let state = state.await.unwrap_or(Err(Error::Closed))?;
         Ok(Side { view, state })
     }

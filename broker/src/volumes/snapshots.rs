@@ -63,6 +63,14 @@ impl Volumes {
         Ok(SnapshotInfo { volume: volume.to_owned(), pin })
     }
 
+    /// A snapshot, whatever its name.
+    pub fn snapshot_by_id(&self, id: PinId) -> Option<SnapshotInfo> {
+        self.engine.system().state(|state| {
+            let pin = state.pin(id)?.clone();
+            Some(SnapshotInfo { volume: name_of(state, pin.volume), pin })
+        })
+    }
+
     /// Takes a snapshot.
     pub async fn create_snapshot(&self, volume: &str, new: NewSnapshot) -> Result<SnapshotInfo> {
         self.take_snapshot(volume, new, "").await

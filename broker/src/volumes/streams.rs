@@ -204,6 +204,6 @@ fn unknown(volume: &str, stream: &str) -> VolumeError {
 }
 
 fn info(volume: &str, timeline: &Timeline, name: &str, stream: Stream) -> StreamInfo {
-    let Held { topics, partitions, bytes } = Held::of_stream(timeline, |of| of == name);
+    let Held { topics, partitions, bytes } = Held::of(timeline, name);
     StreamInfo { volume: volume.to_owned(), name: name.to_owned(), stream, topics, partitions, bytes }
 }

@@ -6,10 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use millpond_storage::state::PinId;
-use millpond_storage::{Error, Lsn, Timeline};
+use millpond_storage::{Error, Timeline, View};
 
 use super::{Result, VolumeError, Volumes, check_name};
 use crate::completion;
+
+/// How often a volume as it is now is looked at where the floor of a past that is not kept at all comes between.
+const TRIES: usize = 5;
 
 /// The name of a view: of the volume as it is now, unless it names a snapshot or a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +29,8 @@ pub struct ViewName {
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) timeline: Timeline,
-    pub(super) lsn: Lsn,
+    /// Keeps what it shows while it is held.
+    pub(super) view: View,
     /// The time of its last group, in milliseconds.
     pub(super) time: i64,
     /// The snapshot, if it is one.
@@ -34,29 +38,32 @@ pub(super) struct Found {
 }
 
 impl Volumes {
-    /// Finds a view. Unless it is a snapshot, nothing keeps it yet.
+    /// Finds a view, and keeps it.
     pub(super) async fn find_view(&self, name: &ViewName) -> Result<Found> {
         if let Some(snapshot) = &name.snapshot {
             let pin = self.snapshot(&name.volume, snapshot)?.pin;
             let timeline = self.engine.timeline(pin.timeline).ok_or(VolumeError::Storage(Error::Closed))?;
-            return Ok(Found { timeline, lsn: pin.lsn, time: pin.time, pin: Some(pin.id) });
+            return Ok(Found { view: timeline.at(pin.lsn)?, timeline, time: pin.time, pin: Some(pin.id) });
         }
+        let Some(moment) = &name.moment else { return self.find_now(&name.volume).await };
         let timeline = self.settled(&name.volume).await?;
-        let Some(moment) = &name.moment else {
-            return Ok(Found { lsn: timeline.visible_lsn(), time: self.engine.now(), timeline, pin: None });
-        };
         let lsn = self.lsn_of(&timeline, &self.moment(moment)?).await?;
+        let view = timeline.at(lsn)?;
         let (done, time) = completion::pair();
         timeline.time_of(lsn, done);
         let time = time.await.unwrap_or(Err(Error::Closed))?;
-        Ok(Found { timeline, lsn, time, pin: None })
+        Ok(Found { timeline, view, time, pin: None })
     }
-}
 
-impl ViewName {
-    /// Whether it is the volume as it is now.
-    pub fn is_now(&self) -> bool {
-        self.snapshot.is_none() && self.moment.is_none()
+    async fn find_now(&self, volume: &str) -> Result<Found> {
+        let mut tries = 1;
+        loop {
+            let timeline = self.settled(volume).await?;
+            match timeline.at(timeline.visible_lsn()) {
+                Err(Error::Forgotten { .. }) if tries < TRIES => tries += 1,
+                view => return Ok(Found { view: view?, time: self.engine.now(), timeline, pin: None }),
+            }
+        }
     }
 }
 
