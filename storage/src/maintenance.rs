@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Engine, Shared, wait};
 use crate::error::{Error, Result};
 use crate::segment;
-use crate::state::{Change, Checkpoint, Fact, LogStart, state_at};
+use crate::state::{Change, Checkpoint, Fact, LogStart, Txn, state_at};
 use crate::timeline::{Inner, Partition, Timeline, lock};
 use crate::units::Lsn;
 
@@ -148,21 +148,18 @@ fn hide_expired(timeline: &Timeline) -> Result<()> {
     if moves.is_empty() {
         return Ok(());
     }
-    wait(|done| {
-        timeline.transact(
-            move |txn| {
-                for start in moves {
-                    // The topic may have gone meanwhile, or DeleteRecords have gone further.
-                    let further =
-                        txn.get::<LogStart>(&start.partition).is_some_and(|known| known.offset >= start.offset);
-                    if !further && txn.topic_by_number(start.partition.topic).is_some() {
-                        txn.put(Fact::LogStart(Change::Put(start)));
-                    }
-                }
-            },
-            done,
-        );
-    })
+    let timeline = Arc::clone(inner);
+    let hide = move |txn: &mut Txn<'_>| {
+        // If the volume was restored meanwhile, what was found says nothing of its new timeline.
+        for start in moves.into_iter().filter(|_| timeline.is_named()) {
+            // The topic may have gone meanwhile, or DeleteRecords have gone further.
+            let further = txn.get::<LogStart>(&start.partition).is_some_and(|known| known.offset >= start.offset);
+            if !further && txn.topic_by_number(start.partition.topic).is_some() {
+                txn.put(Fact::LogStart(Change::Put(start)));
+            }
+        }
+    };
+    wait(|done| inner.decide_here(hide, done))
 }
 
 impl Inner {

@@ -45,7 +45,7 @@ pub(super) fn rewrite(inner: &Inner, need: &Need<'_>, inputs: &[File]) -> Result
     match job.run(&classes) {
         Ok(()) => Ok(()),
         Err(error) => {
-            job.give_up()?;
+            give_up(inner, first, &job.ids)?;
             Err(error)
         }
     }
@@ -191,27 +191,26 @@ impl Job<'_> {
             inner.files.remove(input);
         }
     }
+}
 
-    /// Removes what was written of the outputs, then the intent. If the edit that names them may be on the disk, the next start decides.
-    fn give_up(&self) -> Result<()> {
-        let (dir, decided) = {
-            let manifest = lock(&self.inner.manifest);
-            let decided = manifest.is_broken() || !manifest.files().intents.contains_key(&self.number);
-            (manifest.dir().clone(), decided)
-        };
-        if decided {
+/// Removes what was written of the outputs of a job, then the intent. If the edit that names them may be on the disk, the next start decides.
+pub(super) fn give_up(inner: &Inner, job: FileId, outputs: &[FileId]) -> Result<()> {
+    let dir = {
+        let manifest = lock(&inner.manifest);
+        if manifest.is_broken() || !manifest.files().intents.contains_key(&job.0) {
             return Ok(());
         }
-        let disk = &self.inner.shared.disk;
-        for id in &self.ids {
-            let path = dir.segment(*id);
-            if disk.exists(&path)? {
-                disk.remove(&path)?;
-            }
+        manifest.dir().clone()
+    };
+    let disk = &inner.shared.disk;
+    for id in outputs {
+        let path = dir.segment(*id);
+        if disk.exists(&path)? {
+            disk.remove(&path)?;
         }
-        disk.sync_dir(&dir.segments())?;
-        self.inner.edit(&Edit::Swap { job: self.number, outputs: Vec::new(), inputs: Vec::new() })
     }
+    disk.sync_dir(&dir.segments())?;
+    inner.edit(&Edit::Swap { job: job.0, outputs: Vec::new(), inputs: Vec::new() })
 }
 
 /// The header of a batch that is what the index says, and sound in all its bytes.

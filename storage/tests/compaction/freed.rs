@@ -109,6 +109,64 @@ fn a_tombstone_is_kept_for_its_time_from_the_first_compaction_on_and_then_goes()
 }
 
 #[test]
+fn what_is_compacted_and_deleted_loses_old_keys_to_its_age_and_old_values_to_newer_ones() {
+    let mut world = World::new();
+    world.retain_for(60_000);
+    fill(&mut world, 40);
+    world.compact().expect("compacted");
+    let live = world.timeline(world.volumes[DEFAULT_VOLUME].timeline).live();
+    let partition = live.partition(id(0)).expect("it is there");
+    let keys = |from: i64| -> Vec<_> {
+        let keys = read_from(&live, id(0), from).into_iter().map(|record| record.key.expect("each has one"));
+        keys.map(|key| String::from_utf8(key).expect("text")).collect()
+    };
+    let (old, made) = (8 * 40, world.compactions);
+    assert!(keys(0).len() < 8 * 20 && keys(0).contains(&"key-0".to_owned()), "{:?}", keys(0));
+    // Half of their time later others come, of which the old ones know nothing.
+    world.tend(30_000);
+    for version in 0..40 {
+        let now = world.now();
+        let value = format!("{version:0200}");
+        world.append_records(DEFAULT_VOLUME, 0, Codec::None, &[record("young", Some(&value), now)]);
+    }
+    world.compact().expect("compacted");
+    assert!(world.compactions > made && partition.log_start() == 0, "{partition:?}");
+    assert_eq!(keys(0)[..8], [0, 1, 2, 3, 4, 5, 6, 7].map(|n| format!("key-{n}")), "nothing is past its time");
+    let young = keys(old);
+    assert!((1..20).contains(&young.len()), "few are left of them: {young:?}");
+    // Past the time of the old ones: though each is the last of its key, it goes.
+    world.tend(40_000);
+    assert!(partition.log_start() >= old, "{partition:?}");
+    assert_eq!(keys(partition.log_start()), young);
+    assert_eq!(partition.high_watermark(), old + 40);
+    world.tend(40_000);
+    assert!(partition.log_start() > old + 20, "and the young ones in their turn: {partition:?}");
+}
+
+#[test]
+fn tombstones_that_a_log_start_has_passed_are_no_reason_to_compact() {
+    let mut world = World::new();
+    let now = world.now();
+    world.append_records(DEFAULT_VOLUME, 0, Codec::None, &[record("a", Some("1"), now)]);
+    world.append_records(DEFAULT_VOLUME, 0, Codec::None, &[record("a", None, now)]);
+    fill(&mut world, 20);
+    world.compact().expect("compacted");
+    let timeline = world.timeline(world.volumes[DEFAULT_VOLUME].timeline);
+    let made = timeline.state(|state| state.compaction(id(0)).cloned()).expect("it was compacted");
+    assert_eq!(made.tombstones.len(), 1);
+    world.delete_below(DEFAULT_VOLUME, 0, made.end);
+    world.tend(TOMBSTONES_MS.unsigned_abs() * 2);
+    let manifest = || -> Vec<_> {
+        let paths =
+            world.disk.paths().into_iter().filter(|path| path.file_name().is_some_and(|name| name == "MANIFEST"));
+        paths.map(|path| world.disk.contents(&path)).collect()
+    };
+    let before = manifest();
+    world.engine().compact().expect("nothing is due");
+    assert!(manifest() == before, "no job is begun");
+}
+
+#[test]
 fn with_little_memory_a_partition_is_compacted_in_several_steps() {
     let mut world = World::new();
     let now = world.now();

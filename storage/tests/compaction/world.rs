@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) compactions: usize,
     /// The memory that a compaction may take.
     keys_bytes: u64,
+    /// How long records are kept, where they are deleted, too.
+    retention_ms: Option<i64>,
 }
 
 /// The nth partition of the topic that every volume has.
@@ -59,6 +61,7 @@ impl World {
             produced: BTreeMap::new(),
             compactions: 0,
             keys_bytes: 1 << 20,
+            retention_ms: None,
         };
         world.open();
         let (_, timeline) = world.engine().volume(DEFAULT_VOLUME).expect("every engine has it");
@@ -85,7 +88,7 @@ impl World {
         let compaction =
             CompactionPolicy { dirty_ratio_min: 0.2, tombstones_ms: TOMBSTONES_MS, ..CompactionPolicy::default() };
         let policy = Policy {
-            retention_ms: None,
+            retention_ms: self.retention_ms,
             segment_bytes: 2_000,
             segment_ms: 5_000,
             compaction: Some(compaction),
@@ -111,6 +114,16 @@ impl World {
     /// From here on a compaction has room for the fewest keys.
     pub(crate) fn limit_keys(&mut self) {
         self.keys_bytes = 0;
+        self.reopen();
+    }
+
+    /// From here on records are deleted, too (`compact,delete`).
+    pub(crate) fn retain_for(&mut self, ms: i64) {
+        self.retention_ms = Some(ms);
+        self.reopen();
+    }
+
+    fn reopen(&mut self) {
         self.engine.take().expect("it is open").close().expect("it closes");
         self.open();
     }
@@ -240,10 +253,13 @@ impl World {
         let plain = self.plain(name, index);
         let span = (plain.end - plain.log_start).unsigned_abs();
         let offset = plain.log_start + i64::try_from(choices.below(span / 2 + 1)).unwrap();
-        if offset == plain.log_start {
-            return;
+        if offset > plain.log_start {
+            self.delete_below(name, index, offset);
         }
-        plain.log_start = offset;
+    }
+
+    pub(crate) fn delete_below(&mut self, name: &str, index: usize, offset: i64) {
+        self.plain(name, index).log_start = offset;
         let timeline = self.timeline(self.volumes[name].timeline);
         let start = LogStart { partition: id(index), offset };
         wait(|done| timeline.transact(move |txn| txn.put(start), done)).expect("durable");

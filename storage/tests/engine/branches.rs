@@ -3,19 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
 use millpond_storage::batch::{BatchBuilder, NewRecord, check};
-use millpond_storage::state::{Numbers, PinId, PinKind, Txn, Volume};
+use millpond_storage::disk::SimDisk;
+use millpond_storage::state::{Numbers, PinId, PinKind, State, Topic, Txn, Volume};
 use millpond_storage::{
-    Ack, Append, AppendError, AppendPart, Appended, DEFAULT_VOLUME, Engine, Error, Lsn, NewTimeline, PinnedView,
-    Result, Stand, Timeline, TopicPartition,
+    Ack, Append, AppendError, AppendPart, Appended, DEFAULT_VOLUME, Engine, Error, Lsn, NewTimeline, Options,
+    PinnedView, Policy, Result, Stand, Timeline, TopicPartition,
 };
 
 use crate::calls::{RULES, wait};
 use crate::facts::{pin, volume};
-use crate::world::{DAY, MINUTE, World};
+use crate::front_door::create_topic;
+use crate::world::{DAY, Ground, MINUTE, World};
 
 fn snapshot(engine: &Arc<Engine>, view: PinnedView) -> Result<Stand> {
     let put = |txn: &mut Txn<'_>, stand, id| {
@@ -148,6 +150,43 @@ fn what_waits_at_a_restore_comes_before_what_found_the_successor_by_its_name() {
     });
     let offsets: Vec<i64> = told.iter().map(|part| part.expect("one part").expect("in order").base_offset).collect();
     assert_eq!(offsets, [0, 1]);
+}
+
+#[test]
+fn what_retention_finds_is_not_done_to_the_successor_of_a_restored_timeline() {
+    let (reached, is_reached) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let stop = Arc::new(Mutex::new(None::<(mpsc::Sender<()>, mpsc::Receiver<()>)>));
+    let stops = Arc::clone(&stop);
+    let policy = move |_: &State, _: &Topic| {
+        let stop = stops.lock().expect("nobody panics with it").take();
+        if let Some((reached, may_go_on)) = stop {
+            reached.send(()).expect("the test waits");
+            may_go_on.recv().expect("the test says so");
+        }
+        Policy { segment_bytes: 1, retention_ms: Some(MINUTE), ..Policy::default() }
+    };
+    let options = Options { policy: Arc::new(policy), ..Ground::default().options(&SimDisk::new()) };
+    let engine = Engine::open(options).expect("it opens");
+    let (_, log) = engine.volume(DEFAULT_VOLUME).expect("it is there");
+    let id = TopicPartition::new(create_topic(&engine, "old", 1), 0);
+    append(&log, id, None, "of both").expect("appended");
+    let stand = snapshot(&engine, PinnedView::Now(log.id())).expect("now can be had");
+    for _ in 0..9 {
+        append(&log, id, None, "of the old one").expect("appended");
+    }
+    *stop.lock().expect("nobody panics with it") = Some((reached, may_go_on));
+    std::thread::scope(|scope| {
+        let retention = scope.spawn(|| engine.retain());
+        is_reached.recv().expect("retention asks for the policy");
+        restore(&engine, stand);
+        go_on.send(()).expect("retention waits");
+        retention.join().expect("it ends").expect("retained");
+    });
+    let (_, successor) = engine.volume(DEFAULT_VOLUME).expect("it is there");
+    assert_ne!(successor.id(), log.id());
+    let partition = successor.partition(id).expect("it is there");
+    assert_eq!((partition.log_start(), partition.high_watermark()), (0, 1));
 }
 
 /// Every acknowledged value, by producer.

@@ -83,7 +83,9 @@ fn look(inner: &Inner, partition: Arc<Partition>, policy: Policy, floor: Lsn) ->
     let share = share_of(dirty_bytes, bytes);
     let is_late =
         dirty_bytes > 0 && behind.first().is_some_and(|first| age(first.first_timestamp) > compaction.lag_max_ms);
-    let tombstones = last.as_ref().and_then(|last| last.tombstones.first());
+    // Those that the log start has passed are gone, and nothing is to be compacted for them.
+    let log_start = partition.log_start();
+    let tombstones = last.as_ref().and_then(|last| last.tombstones.iter().find(|seen| seen.end > log_start));
     let is_past = tombstones.is_some_and(|seen| age(seen.time) >= compaction.tombstones_ms);
     let is_due = share > compaction.dirty_ratio_min || is_late || is_past;
     Ok(is_due.then_some(Due { partition, policy, compaction, last, dirty, limit, bytes, share }))

@@ -25,7 +25,7 @@ use self::due::{Due, due};
 use self::keys::Keys;
 use self::rate::Rate;
 use super::files::File;
-use super::rewrite::{COMPACTED, Output};
+use super::rewrite::{COMPACTED, Output, give_up};
 use super::segment_file::Segment;
 use crate::batch::{Batch, BatchIter};
 use crate::engine::{Engine, wait};
@@ -66,9 +66,10 @@ fn compact_timeline(timeline: &Timeline) -> Result<()> {
     while let Some(count) = together(rest) {
         let (some, others) = rest.split_at(count);
         rest = others;
-        Job::begin(timeline)?.run(some)?;
-        if inner.shared.is_closing() {
-            return Ok(());
+        match Job::begin(timeline)?.run(some) {
+            // The engine closes, or the volume went on to another timeline.
+            Err(Error::Closed) if inner.shared.is_closing() || !inner.is_named() => return Ok(()),
+            done => done?,
         }
     }
     Ok(())
@@ -254,7 +255,7 @@ impl<'a> Job<'a> {
         let Some((id, output)) = self.output.take() else { return Ok(()) };
         let ended = self.end(id, output);
         if ended.is_err() {
-            self.remove(id)?;
+            give_up(self.inner, id, &[id])?;
         }
         ended
     }
@@ -271,29 +272,11 @@ impl<'a> Job<'a> {
         disk.fail_point("compact.output_named")
     }
 
-    /// Removes what is written of an output, then its intent, unless an edit may name it: then the next start decides.
-    fn remove(&self, id: FileId) -> Result<()> {
-        let dir = {
-            let manifest = lock(&self.inner.manifest);
-            if manifest.is_broken() || !manifest.files().intents.contains_key(&id.0) {
-                return Ok(());
-            }
-            manifest.dir().clone()
-        };
-        let disk = &self.inner.shared.disk;
-        let path = dir.segment(id);
-        if disk.exists(&path)? {
-            disk.remove(&path)?;
-            disk.sync_dir(&dir.segments())?;
-        }
-        self.inner.edit(&Edit::Swap { job: id.0, outputs: Vec::new(), inputs: Vec::new() })
-    }
-
     /// Nothing comes of it: outputs that are named are of no generation that a view asks for, and go with the next collection.
     fn give_up(mut self) -> Result<()> {
         if let Some((id, output)) = self.output.take() {
             drop(output);
-            self.remove(id)?;
+            give_up(self.inner, id, &[id])?;
         }
         self.show().map(drop)
     }
