@@ -9,6 +9,8 @@ mod producers;
 mod restores;
 mod snapshots;
 
+use std::time::{Duration, Instant};
+
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use millpond_compat_tests::batch::{Batch, Record};
 use millpond_compat_tests::http::{call, try_call};
@@ -28,6 +30,9 @@ const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 const FENCED_LEADER_EPOCH: i16 = 74;
 const UNKNOWN_TOPIC_ID: i16 = 100;
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The topic of most tests, by the name that it has where everything is shown.
 const TRADES: &str = "trading.taq.trades";
@@ -112,11 +117,13 @@ fn listen_with(server: &Server, listener: &Value) -> String {
 
 /// The topic as Metadata tells it, once what a snapshot shows is loaded.
 fn described(wire: &mut Wire, topic: &str) -> MetadataResponseTopic {
+    let deadline = Instant::now() + LIMIT;
     loop {
         let described = wire.call(12, &metadata(&[topic])).topics.remove(0);
         if described.error_code != LEADER_NOT_AVAILABLE {
             return described;
         }
+        assert!(Instant::now() < deadline, "{topic} is not loaded");
     }
 }
 

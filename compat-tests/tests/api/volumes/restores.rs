@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use kafka_protocol::messages::fetch_response::FetchResponse;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
@@ -53,9 +54,19 @@ fn end(server: &Server) -> i64 {
 
 /// Waits until producers have written so many records more.
 fn wait_for_more(server: &Server, count: i64) {
-    let from = end(server);
+    let (from, deadline) = (end(server), Instant::now() + LIMIT);
     while end(server) < from + count {
+        assert!(Instant::now() < deadline, "the producers do not go on");
         thread::yield_now();
+    }
+}
+
+/// Stops producers at the end of a scope, whatever ended it.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -65,6 +76,7 @@ fn producers_with_five_in_flight_notice_nothing_of_restores() {
     let scoped = listen(&server, "trading");
     let stop = AtomicBool::new(false);
     let (snapshots, answered) = thread::scope(|scope| {
+        let stops = Stops(&stop);
         let names = [(server.kafka(), TRADES), (server.kafka(), "/trading/taq:trades"), (&scoped, "taq.trades")];
         let producers = names.map(|(address, topic)| {
             let stop = &stop;
@@ -81,7 +93,7 @@ fn producers_with_five_in_flight_notice_nothing_of_restores() {
         // And back to where it was before the second.
         snapshots.push(restore(&server, &snapshots[1]));
         wait_for_more(&server, 30);
-        stop.store(true, Ordering::Release);
+        drop(stops);
         (snapshots, producers.map(|producer| producer.join().expect("nothing is refused")))
     });
     // Each history is a rising sequence of each producer, without a record twice; together they hold each record once.
