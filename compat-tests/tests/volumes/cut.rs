@@ -77,7 +77,7 @@ impl World {
         Self { server, history: History::new(), random, began, taken: Vec::new(), clones: Vec::new() }
     }
 
-    /// Snapshots of now, while all chains grow; some are read and cloned at once.
+    /// Snapshots of now, while all chains grow, and one when they have stopped; some are read and cloned at once.
     fn freeze_under_load(&mut self) {
         let (history, random, taken) = (&self.history, &mut self.random, &mut self.taken);
         let (kafka, http) = (self.server.kafka(), self.server.http());
@@ -98,6 +98,8 @@ impl World {
                 taken.push(now);
             }
         });
+        // Nothing comes behind what was acknowledged: it is in this one to the last event.
+        taken.push(take_now(history, http, "at-rest"));
     }
 
     /// Snapshots of random moments of the past: times, LSNs, offsets, and times of records.
