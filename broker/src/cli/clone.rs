@@ -10,7 +10,7 @@ use super::output::{Table, print};
 use super::remote::{Remote, RemoteArgs, json};
 use super::volume::{NewSettings, origin};
 use crate::config::show_bytes_roughly;
-use crate::http::clones::{Diff, NewClone, TopicDiff};
+use crate::http::clones::{Diff, NewClone, SettingDiff, StreamDiff, TopicDiff};
 use crate::http::volumes::{Volume, VolumeList};
 
 /// What to do with clones.
@@ -115,21 +115,38 @@ fn show_list(list: &VolumeList) -> String {
 fn show_diff(diff: &Diff) -> String {
     let topics = if diff.same == 1 { "1 topic is".to_owned() } else { format!("{} topics are", diff.same) };
     let same = format!("{topics} the same in {} and {}.\n", diff.from, diff.to);
-    if diff.topics.is_empty() {
+    if diff.topics.is_empty() && diff.streams.is_empty() {
         return format!("There is no difference: {same}");
     }
+    let mut text = if diff.topics.is_empty() { String::new() } else { show_topics(diff) };
+    for stream in &diff.streams {
+        show_stream(&mut text, diff, stream);
+    }
+    for topic in &diff.topics {
+        show_topic(&mut text, topic);
+    }
+    text.push('\n');
+    text.push_str(&same);
+    text
+}
+
+/// Which of the two views has something.
+fn place(diff: &Diff, in_from: bool, in_to: bool) -> String {
+    match (in_from, in_to) {
+        (true, true) => "both".to_owned(),
+        (true, false) => format!("{} only", diff.from),
+        (false, _) => format!("{} only", diff.to),
+    }
+}
+
+fn show_topics(diff: &Diff) -> String {
     let columns =
         ["TOPIC", "IN", ">+RECORDS", ">-RECORDS", ">+BYTES", ">-BYTES", ">PARTITIONS", ">SETTINGS", ">POSITIONS"];
     let mut table = Table::new(&columns);
     for topic in &diff.topics {
-        let place = match (topic.in_from, topic.in_to) {
-            (true, true) => "both".to_owned(),
-            (true, false) => format!("{} only", diff.from),
-            (false, _) => format!("{} only", diff.to),
-        };
         table.row([
             topic.topic.clone(),
-            place,
+            place(diff, topic.in_from, topic.in_to),
             topic.added.records.to_string(),
             topic.removed.records.to_string(),
             show_bytes_roughly(topic.added.bytes),
@@ -139,13 +156,28 @@ fn show_diff(diff: &Diff) -> String {
             topic.positions.len().to_string(),
         ]);
     }
-    let mut text = table.show();
-    for topic in &diff.topics {
-        show_topic(&mut text, topic);
+    table.show()
+}
+
+/// The policy of a stream, where it differs.
+fn show_stream(text: &mut String, diff: &Diff, stream: &StreamDiff) {
+    let is_where = if stream.in_from && stream.in_to {
+        String::new()
+    } else {
+        format!(": {}", place(diff, stream.in_from, stream.in_to))
+    };
+    let gap = if text.is_empty() { "" } else { "\n" };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{gap}stream {}{is_where}", stream.stream);
+    show_settings(text, &stream.settings);
+}
+
+fn show_settings(text: &mut String, settings: &[SettingDiff]) {
+    for setting in settings {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {}: {} -> {}", setting.name, value(&setting.from), value(&setting.to));
     }
-    text.push('\n');
-    text.push_str(&same);
-    text
 }
 
 /// The settings and positions of a topic, where they differ.
@@ -155,10 +187,7 @@ fn show_topic(text: &mut String, topic: &TopicDiff) {
     }
     // Writing to a String cannot fail.
     let _ = writeln!(text, "\n{}", topic.topic);
-    for setting in &topic.settings {
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
-        let _ = writeln!(text, "  {}: {} -> {}", setting.name, value(&setting.from), value(&setting.to));
-    }
+    show_settings(text, &topic.settings);
     for position in &topic.positions {
         let value = |value: Option<i64>| value.map_or_else(|| "(none)".to_owned(), |offset| offset.to_string());
         let (group, partition) = (&position.group, position.partition);
@@ -170,10 +199,10 @@ fn show_topic(text: &mut String, topic: &TopicDiff) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::clones::{Amount, PositionDiff, SettingDiff};
+    use crate::http::clones::{Amount, PositionDiff};
 
     #[test]
-    fn a_diff_shows_topics_and_below_them_settings_and_positions() {
+    fn a_diff_shows_topics_and_below_them_streams_settings_and_positions() {
         let setting = SettingDiff { name: "retention.ms".to_owned(), from: None, to: Some("5".to_owned()) };
         let position = PositionDiff { group: "readers".to_owned(), partition: 1, from: Some(3), to: Some(7) };
         let trades = TopicDiff {
@@ -192,7 +221,10 @@ mod tests {
             ..TopicDiff::default()
         };
         let (from, to) = ("trading@open".to_owned(), "trading".to_owned());
-        let text = show_diff(&Diff { from, to, topics: vec![trades, gone], same: 4 });
+        let setting = SettingDiff { name: "auto_create".to_owned(), from: Some("true".to_owned()), to: None };
+        let taq = StreamDiff { stream: "taq".to_owned(), in_from: true, in_to: true, settings: vec![setting] };
+        let new = StreamDiff { stream: "new".to_owned(), in_to: true, ..StreamDiff::default() };
+        let text = show_diff(&Diff { from, to, topics: vec![trades, gone], streams: vec![new.clone(), taq], same: 4 });
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert!(rows.contains(&vec!["trades", "both", "12", "0", "700", "B", "0", "B", "0", "1", "1"]), "{text}");
         assert!(
@@ -200,7 +232,14 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("  retention.ms: (not set) -> 5\n  group readers, partition 1: 3 -> 7\n"), "{text}");
+        assert!(
+            text.contains("\nstream new: trading only\n\nstream taq\n  auto_create: true -> (not set)\n"),
+            "{text}"
+        );
         assert!(text.ends_with("4 topics are the same in trading@open and trading.\n"), "{text}");
+        let (from, to) = ("a".to_owned(), "b".to_owned());
+        let text = show_diff(&Diff { from, to, streams: vec![new], same: 1, ..Diff::default() });
+        assert_eq!(text, "stream new: b only\n\n1 topic is the same in a and b.\n");
         assert!(show_diff(&Diff::default()).starts_with("There is no difference"));
     }
 }

@@ -177,9 +177,9 @@ fn show(topic: &Topic) -> String {
     text.push_str(&table.show());
     let own: Vec<_> = topic.config.iter().filter(|setting| setting.own).collect();
     if own.is_empty() {
-        text.push_str("\nIts configuration is the broker's (--json shows it).\n");
+        text.push_str("\nIt has no configuration of its own, but its stream's and the broker's (--json shows it).\n");
     } else {
-        text.push_str("\nConfiguration of its own (--json shows the broker's as well):\n");
+        text.push_str("\nConfiguration of its own (--json shows its stream's and the broker's as well):\n");
     }
     for setting in own {
         // Writing to a String cannot fail.

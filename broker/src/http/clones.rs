@@ -79,8 +79,23 @@ pub struct Diff {
     pub to: String,
     /// Topics that differ, by name in their volume.
     pub topics: Vec<TopicDiff>,
+    /// Streams that differ, by name.
+    pub streams: Vec<StreamDiff>,
     /// How many topics are the same in both.
     pub same: usize,
+}
+
+/// What differs in the policy of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StreamDiff {
+    /// Its name.
+    pub stream: String,
+    /// Whether the first view has it.
+    pub in_from: bool,
+    /// Whether the second view has it.
+    pub in_to: bool,
+    /// What differs of it: `partitions_default`, `auto_create`, and what its topics have where they have nothing of their own.
+    pub settings: Vec<SettingDiff>,
 }
 
 /// What differs in a topic.
@@ -98,7 +113,7 @@ pub struct TopicDiff {
     pub removed: Amount,
     /// Partitions that differ.
     pub partitions: Vec<PartitionDiff>,
-    /// Settings that differ.
+    /// Settings of its own that differ.
     pub settings: Vec<SettingDiff>,
     /// Positions of groups that differ.
     pub positions: Vec<PositionDiff>,
@@ -128,10 +143,10 @@ pub struct PartitionDiff {
     pub removed: Amount,
 }
 
-/// A setting in both views; null where a topic does not have it of its own.
+/// A setting in both views; null where the topic or stream does not have it of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingDiff {
-    /// Kafka's name.
+    /// Its name: Kafka's, where it has one.
     pub name: String,
     /// In the first view.
     pub from: Option<String>,
@@ -174,7 +189,15 @@ pub(super) async fn difference(
     let (from, to): (ViewName, ViewName) = (views.from.parse()?, views.to.parse()?);
     let found = state.broker()?.volumes.diff(&from, &to).await?;
     let topics = found.topics.into_iter().map(TopicDiff::from).collect();
-    Ok(Json(Diff { from: views.from, to: views.to, topics, same: found.same }))
+    let streams = found.streams.into_iter().map(StreamDiff::from).collect();
+    Ok(Json(Diff { from: views.from, to: views.to, topics, streams, same: found.same }))
+}
+
+impl From<diff::StreamDiff> for StreamDiff {
+    fn from(diff::StreamDiff { stream, in_first, in_second, settings }: diff::StreamDiff) -> Self {
+        let settings = settings.into_iter().map(SettingDiff::from).collect();
+        Self { stream, in_from: in_first, in_to: in_second, settings }
+    }
 }
 
 impl From<diff::TopicDiff> for TopicDiff {
@@ -191,9 +214,15 @@ impl From<diff::TopicDiff> for TopicDiff {
             in_from: topic.in_first,
             in_to: topic.in_second,
             partitions: topic.partitions.into_iter().map(PartitionDiff::from).collect(),
-            settings: topic.settings.into_iter().map(|(name, from, to)| SettingDiff { name, from, to }).collect(),
+            settings: topic.settings.into_iter().map(SettingDiff::from).collect(),
             positions: topic.positions.into_iter().map(PositionDiff::from).collect(),
         }
+    }
+}
+
+impl From<diff::SettingDiff> for SettingDiff {
+    fn from((name, from, to): diff::SettingDiff) -> Self {
+        Self { name, from, to }
     }
 }
 

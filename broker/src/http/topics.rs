@@ -1,4 +1,4 @@
-//! `/v1/topics`: the topics, one topic, its creation and deletion.
+//! `/v1/topics`: the topics, one topic, its creation, change and deletion.
 //!
 //! | request | answer |
 //! |---|---|
@@ -66,7 +66,7 @@ pub struct Topic {
     pub internal: bool,
     /// Its partitions, by number.
     pub partitions: Vec<TopicPartition>,
-    /// Its configuration: what it has of its own, and what it has from the broker.
+    /// Its configuration: what it has of its own, and what it has from its stream or the broker.
     pub config: Vec<TopicSetting>,
 }
 

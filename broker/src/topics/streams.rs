@@ -48,6 +48,16 @@ impl Stream {
         }
         streams
     }
+
+    /// All that it says, by Kafka's names where there are such.
+    pub fn policy(&self) -> Overrides {
+        let own = [
+            ("partitions_default", self.partitions.map(|count| count.to_string())),
+            ("auto_create", self.auto_create.map(|is_on| is_on.to_string())),
+        ];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        own.chain(self.config.clone()).collect()
+    }
 }
 
 /// In the writer: whether a stream other than `default` is there.

@@ -1,4 +1,5 @@
-//! What differs between two views, topic by topic: records and bytes, offsets, settings, positions of groups; topics in one only.
+//! What differs between two views, topic by topic: records and bytes, offsets, settings, positions of groups; topics in one only; and
+//! the policies of streams, which topics have where they have nothing of their own.
 //!
 //! Records are the same where both views have them from one history, below the offset at which their histories part: so a clone and its origin that each wrote
 //! a record differ by both, though they end alike. Offsets stand for records, of which compaction may have left fewer.
@@ -15,14 +16,34 @@ use tokio::task::spawn_blocking;
 use super::view::{Found, ViewName};
 use super::{Result, VolumeError, Volumes};
 use crate::completion;
+use crate::topics::config_keys::Overrides;
+use crate::topics::streams::Stream;
 
 /// What differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
     /// Topics that differ, by short name.
     pub topics: Vec<TopicDiff>,
+    /// Streams that differ, by name.
+    pub streams: Vec<StreamDiff>,
     /// How many topics are the same in both.
     pub same: usize,
+}
+
+/// A setting that differs: its name, the value in the first view, the value in the second.
+pub type SettingDiff = (String, Option<String>, Option<String>);
+
+/// What differs in a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamDiff {
+    /// Its name.
+    pub stream: String,
+    /// Whether the first view has it.
+    pub in_first: bool,
+    /// Whether the second view has it.
+    pub in_second: bool,
+    /// What differs in its policy.
+    pub settings: Vec<SettingDiff>,
 }
 
 /// What differs in a topic.
@@ -36,8 +57,8 @@ pub struct TopicDiff {
     pub in_second: bool,
     /// Partitions that differ, by number.
     pub partitions: Vec<PartitionDiff>,
-    /// Settings that differ: the key, the value in the first view, the value in the second.
-    pub settings: Vec<(String, Option<String>, Option<String>)>,
+    /// Settings of its own that differ.
+    pub settings: Vec<SettingDiff>,
     /// Positions that differ.
     pub positions: Vec<PositionDiff>,
 }
@@ -122,6 +143,11 @@ impl Side {
         Ok(Some(Shown { view: &self.view, partition, start: bounds.log_start, end: bounds.high_watermark }))
     }
 
+    /// The policies of all streams, by name.
+    fn policies(&self) -> BTreeMap<Arc<str>, Overrides> {
+        Stream::all(&self.state).into_iter().map(|(name, stream)| (name, stream.policy())).collect()
+    }
+
     /// The positions in all topics, by topic, group and partition.
     fn positions(&self) -> BTreeMap<TopicNumber, BTreeMap<(Arc<str>, u32), i64>> {
         let mut positions: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
@@ -165,7 +191,7 @@ impl Shown<'_> {
 fn compare(first: &Side, second: &Side) -> Told<Diff> {
     let (first_topics, second_topics) = (first.topics(), second.topics());
     let (first_positions, second_positions) = (first.positions(), second.positions());
-    let mut diff = Diff::default();
+    let mut diff = Diff { streams: streams(first, second), ..Diff::default() };
     let keys: BTreeSet<_> = first_topics.keys().chain(second_topics.keys()).collect();
     for key in keys {
         let (here, there) = (first_topics.get(key), second_topics.get(key));
@@ -174,7 +200,7 @@ fn compare(first: &Side, second: &Side) -> Told<Diff> {
             in_first: here.is_some(),
             in_second: there.is_some(),
             partitions: partitions(first, second, here, there)?,
-            settings: settings(here, there),
+            settings: settings(here.map(|topic| &topic.settings), there.map(|topic| &topic.settings)),
             positions: positions(first_positions.get(&key.1), second_positions.get(&key.1)),
         };
         let is_same = topic.partitions.is_empty() && topic.settings.is_empty() && topic.positions.is_empty();
@@ -210,10 +236,22 @@ fn amounts(first: Option<&Shown<'_>>, second: Option<&Shown<'_>>) -> Told<(Amoun
     Ok((one.beyond(other.start, common)?, other.beyond(one.start, common)?))
 }
 
-fn settings(here: Option<&&Topic>, there: Option<&&Topic>) -> Vec<(String, Option<String>, Option<String>)> {
+fn streams(first: &Side, second: &Side) -> Vec<StreamDiff> {
+    let (first, second) = (first.policies(), second.policies());
+    let names: BTreeSet<_> = first.keys().chain(second.keys()).collect();
+    let diffs = names.into_iter().map(|name| {
+        let (here, there) = (first.get(name), second.get(name));
+        let settings = settings(here, there);
+        StreamDiff { stream: name.to_string(), in_first: here.is_some(), in_second: there.is_some(), settings }
+    });
+    diffs.filter(|diff| !(diff.in_first && diff.in_second && diff.settings.is_empty())).collect()
+}
+
+/// What differs in something that both views have.
+fn settings(here: Option<&Overrides>, there: Option<&Overrides>) -> Vec<SettingDiff> {
     let (Some(here), Some(there)) = (here, there) else { return Vec::new() };
-    let keys: BTreeSet<_> = here.settings.keys().chain(there.settings.keys()).collect();
-    let pairs = keys.into_iter().map(|key| (key, here.settings.get(key), there.settings.get(key)));
+    let keys: BTreeSet<_> = here.keys().chain(there.keys()).collect();
+    let pairs = keys.into_iter().map(|key| (key, here.get(key), there.get(key)));
     let differ = pairs.filter(|(_, one, other)| one != other);
     differ.map(|(key, one, other)| (key.clone(), one.cloned(), other.cloned())).collect()
 }
@@ -240,6 +278,7 @@ fn positions(
 mod tests {
     use super::super::NewSnapshot;
     use super::super::moment::Moment;
+    use super::super::streams::StreamChange;
     use super::super::tests::{Pond, append, new, snapshot, trading};
     use super::*;
     use crate::scope::Scope;
@@ -263,6 +302,10 @@ mod tests {
         pond.topic("trading.default.new").await;
         let trades = pond.topics.resolve(Scope::Everything, "trading.default.trades").unwrap();
         pond.topics.alter(&trades, |own| change(own, "retention.ms", Change::Set(Some("5")))).await.unwrap();
+        let config = [("segment.ms".to_owned(), Some("7".to_owned()))].into();
+        let policy = StreamChange { partitions: Some(Some(4)), config, ..StreamChange::default() };
+        pond.volumes.alter_stream("trading", "default", policy).await.unwrap();
+        pond.volumes.create_stream("trading", "taq", StreamChange::default()).await.unwrap();
 
         let found = diff(&pond, "trading@open", "trading").await.unwrap();
         assert_eq!((found.same, found.topics.len()), (1, 2));
@@ -273,7 +316,12 @@ mod tests {
         assert_eq!(trades.settings, [("retention.ms".to_owned(), None, Some("5".to_owned()))]);
         let back = diff(&pond, "trading", "trading@open").await.unwrap().topics[1].partitions[0];
         assert_eq!((back.added, back.removed), (Amount::default(), of_trades.added));
-        assert_eq!(diff(&pond, "trading", "trading").await.unwrap().topics, []);
+        let [default, taq] = &found.streams[..] else { panic!("{found:?}") };
+        let set = |name: &str, value: &str| (name.to_owned(), None, Some(value.to_owned()));
+        assert_eq!(default.settings, [set("partitions_default", "4"), set("segment.ms", "7")]);
+        assert!(default.in_first && default.in_second && !taq.in_first && taq.in_second && taq.stream == "taq");
+        let same = diff(&pond, "trading", "trading").await.unwrap();
+        assert_eq!((same.topics, same.streams), (Vec::new(), Vec::new()));
     }
 
     #[tokio::test]

@@ -106,7 +106,10 @@ async fn a_clone_is_made_of_any_view_and_what_differs_is_told() {
     let (_, list) = server.ask("GET", "/v1/clones", "").await;
     let topics: Vec<_> = list["volumes"].as_array().unwrap().iter().map(|volume| volume["topics"].clone()).collect();
     assert_eq!(topics, [1, 2, 1]);
+    server.ask("PATCH", "/v1/volumes/trading/streams/default", r#"{"auto_create": false}"#).await;
     let (_, diff) = server.ask("GET", &format!("/v1/diff?from=trading@lsn:{lsn}&to=trading"), "").await;
+    let setting = r#"{"name": "auto_create", "from": null, "to": "false"}"#;
+    assert_eq!(diff["streams"][0]["settings"][0], serde_json::from_str::<Value>(setting).unwrap(), "{diff}");
     assert_eq!((&diff["same"], &diff["topics"][0]["topic"]), (&1.into(), &"later".into()), "{diff}");
     assert_eq!(diff["topics"][0]["partitions"][0]["from"], Value::Null);
     assert_eq!(server.ask("GET", "/v1/diff?from=trading@close&to=a", "").await.1["topics"], Value::Array(Vec::new()));
