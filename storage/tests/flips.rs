@@ -54,7 +54,7 @@ fn append(log: &Timeline, id: TopicPartition, value: &[u8]) -> Option<i64> {
     builder.append(&NewRecord { value: Some(value), timestamp: NOW, ..NewRecord::default() }).expect("fits");
     let batch = Bytes::from(builder.build().expect("a batch"));
     let checked = check(&batch, &RULES).expect("sound");
-    let part = AppendPart { partition: log.partition(id)?, batch, checked, stamp: false, name: 0 };
+    let part = AppendPart { partition: log.partition(id)?, batch, checked, stamp: false, name: 0, is_new_name: false };
     let mut results = wait(|done| log.append(Append { parts: vec![part], ack: Ack::Visible }, done));
     Some(results.pop()?.ok()?.base_offset)
 }

@@ -141,7 +141,8 @@ impl Work {
             }
             Ok(checked) => {
                 let stamp = topic.settings.timestamp_type == config::TimestampType::LogAppendTime;
-                let part = AppendPart { partition, batch: payload, checked, stamp, name: topic.spelling.number() };
+                let (name, is_new_name) = (topic.spelling.number(), topic.is_new_name());
+                let part = AppendPart { partition, batch: payload, checked, stamp, name, is_new_name };
                 match self.charge(ctx, topic, &part) {
                     Ok(charge) => self.add(topic, part, place, charge),
                     Err(why) => return refused(index, error::of_topic(&why), Some(why.to_string())),

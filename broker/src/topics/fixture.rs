@@ -166,8 +166,16 @@ pub(crate) fn batch(values: &[&str]) -> Bytes {
     batch_at(1000, values)
 }
 
+/// A batch of one record of an idempotent producer.
+pub(crate) fn batch_of_producer(id: i64, sequence: i32) -> Bytes {
+    built(BatchBuilder::new().producer(id, 0, sequence), 1000, &["x"])
+}
+
 fn batch_at(time: i64, values: &[&str]) -> Bytes {
-    let mut builder = BatchBuilder::new();
+    built(BatchBuilder::new(), time, values)
+}
+
+fn built(mut builder: BatchBuilder, time: i64, values: &[&str]) -> Bytes {
     for (timestamp, value) in (time..).zip(values) {
         let record = NewRecord { value: Some(value.as_bytes()), timestamp, ..NewRecord::default() };
         builder.append(&record).expect("fits");
@@ -185,7 +193,7 @@ pub(crate) async fn append_at(topic: &Resolved, time: i64, values: &[&str]) -> i
     let batch = batch_at(time, values);
     let checked = check(&batch, &RULES).expect("sound");
     let partition = topic.partition(0).expect("it is there");
-    let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }];
+    let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0, is_new_name: false }];
     let (done, appended) = completion::pair();
     topic.timeline.append(Append { parts, ack: Ack::Visible }, done);
     let mut appended: Vec<_> = appended.await.expect("it answers");

@@ -93,6 +93,11 @@ impl Place {
         }
     }
 
+    /// Whether its volume began as a clone.
+    pub(super) fn is_clone(&self) -> bool {
+        self.names.len() > 1
+    }
+
     pub(super) fn own(&self) -> &HomeName {
         &self.names[0]
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::TopicError;
 use super::config_keys::Overrides;
 use super::frozen::Frozen;
-use super::ids::Spelling;
+use super::ids::{Form, Spelling};
 use super::place::Place;
 use super::settings::TopicSettings;
 use super::streams;
@@ -67,6 +67,12 @@ impl Resolved {
     /// Whether its volume was restored: it has left another history behind.
     pub fn is_restored(&self) -> bool {
         self.place.is_restored
+    }
+
+    /// Whether nobody can have called it so before its log branched off: that is a clone's, and the name has the clone's own.
+    pub fn is_new_name(&self) -> bool {
+        let has_volume = matches!(self.spelling.form, Form::Dotted | Form::Path) && self.spelling.whose == 0;
+        has_volume && self.place.is_clone() && !self.is_restored()
     }
 
     /// The state of the snapshot that it is in.

@@ -32,6 +32,9 @@ pub struct AppendPart {
     pub stamp: bool,
     /// Which of the topic's names the producer called it by. It counts a sequence for each name, and the partition has one.
     pub name: u8,
+    /// Whether nobody can have called it so before the timeline branched off: what is known of the producer from there is of another
+    /// name.
+    pub is_new_name: bool,
 }
 
 impl AppendPart {

@@ -60,6 +60,13 @@ pub struct RememberedBatch {
     pub append_time: i64,
 }
 
+impl RememberedBatch {
+    /// The sequence that follows it.
+    fn next(&self) -> i32 {
+        advance(self.last, 1)
+    }
+}
+
 /// One producer on one partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Producer {
@@ -146,9 +153,7 @@ impl Producers {
             return Verdict::Duplicate(*batch);
         }
         match known.batches().last() {
-            Some(newest) if advance(newest.last, 1) != sequence.first => {
-                Verdict::OutOfOrder { expected: advance(newest.last, 1) }
-            }
+            Some(newest) if newest.next() != sequence.first => Verdict::OutOfOrder { expected: newest.next() },
             _ => Verdict::Append,
         }
     }
@@ -165,8 +170,8 @@ impl Producers {
         (i64::from(first) - i64::from(expected)) & i64::from(i32::MAX) < 1 << 30
     }
 
-    /// Remembers a batch that is written or about to be, and returns what was known before, for [`Producers::restore`] when the write fails. The
-    /// same function serves the writer and recovery.
+    /// Remembers a batch that is written or about to be, and returns what was known before, for [`Producers::restore`] when the write fails. What
+    /// it does not follow in sequence is forgotten. The same function serves the writer and recovery.
     pub fn record(
         &mut self,
         partition: TopicPartition,
@@ -176,8 +181,10 @@ impl Producers {
     ) -> Option<Producer> {
         let of = self.by_partition.entry(partition).or_default();
         let before = of.get(&sequence.producer_id).copied();
-        let mut producer =
-            before.filter(|known| known.epoch == sequence.epoch).unwrap_or_else(|| Producer::new(sequence.epoch, time));
+        let follows = |known: &Producer| known.batches().last().is_none_or(|newest| newest.next() == sequence.first);
+        let mut producer = before
+            .filter(|known| known.epoch == sequence.epoch && follows(known))
+            .unwrap_or_else(|| Producer::new(sequence.epoch, time));
         producer.last_time = time;
         producer.name = sequence.name.or(producer.name);
         producer.push(batch);

@@ -151,7 +151,9 @@ impl Core {
         let log_start = partition.log_start();
         if let Some(sequence) = part.sequence() {
             let expired_before = group.time.saturating_sub(timeline.shared.options.producer_expiration_ms);
-            match self.producers.check(partition.id(), &sequence, expired_before) {
+            let is_of_other_name = part.is_new_name && self.is_first_of_inherited(partition, &sequence);
+            let check = || self.producers.check(partition.id(), &sequence, expired_before);
+            match if is_of_other_name { Verdict::Append } else { check() } {
                 Verdict::Append => {}
                 Verdict::Duplicate(batch) => {
                     let (base_offset, append_time) = (batch.base_offset, batch.append_time);

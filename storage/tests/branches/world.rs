@@ -168,7 +168,7 @@ impl World {
         let batch = Bytes::from(builder.build().expect("a batch"));
         let checked = check(&batch, &RULES).expect("sound");
         let partition = timeline.partition(id).expect("it exists");
-        let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }];
+        let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0, is_new_name: false }];
         let mut results = wait(|done| timeline.append(Append { parts, ack: Ack::Visible }, done));
         let appended = results.pop().expect("one part").expect("appended");
         let plain = self.plain(name, &topic, id.partition);

@@ -235,7 +235,8 @@ impl World {
         let timeline = self.timeline(id);
         let checked = check(batch, &RULES).expect("sound");
         let partition = timeline.partition(self::id(index)).expect("it exists");
-        let parts = vec![AppendPart { partition, batch: batch.clone(), checked, stamp: false, name: 0 }];
+        let parts =
+            vec![AppendPart { partition, batch: batch.clone(), checked, stamp: false, name: 0, is_new_name: false }];
         let mut results = wait(|done| timeline.append(Append { parts, ack: Ack::Visible }, done));
         results.pop().expect("one part").expect("appended").base_offset
     }

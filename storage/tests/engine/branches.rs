@@ -67,7 +67,10 @@ fn request(log: &Timeline, to: TopicPartition, producer: Option<(i64, i32)>, val
     let batch = Bytes::from(builder.build().expect("a batch"));
     let checked = check(&batch, &RULES).expect("sound");
     let partition = log.partition(to).expect("it is there");
-    Append { parts: vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }], ack: Ack::Visible }
+    Append {
+        parts: vec![AppendPart { partition, batch, checked, stamp: false, name: 0, is_new_name: false }],
+        ack: Ack::Visible,
+    }
 }
 
 fn append(
@@ -131,6 +134,29 @@ fn an_inherited_producer_may_leave_one_gap() {
     let other = clone_of(&world.engine, stand, "other");
     assert!(matches!(send(&other, 2), Err(AppendError::OutOfOrderSequence { expected: 14, found: 2 })));
     assert_eq!(send(&other, 14).expect("in order").base_offset, 14);
+}
+
+#[test]
+fn a_name_that_came_with_the_branch_has_a_sequence_of_its_own() {
+    let world = World::new();
+    let id = world.partitions("long", 1).expect("made")[0];
+    for sequence in 0..3 {
+        append(&world.log, id, Some((9, sequence)), "of the parent").expect("in order");
+    }
+    let stand = snapshot(&world.engine, PinnedView::Now(world.log.id())).expect("now can be had");
+    let clone = clone_of(&world.engine, stand, "clone");
+    let send = |log: &Timeline, sequence, value: &str| {
+        let mut request = request(log, id, Some((9, sequence)), value);
+        request.parts[0].is_new_name = true;
+        wait(|done| log.append(request, done)).pop().expect("one part")
+    };
+    assert_eq!(send(&clone, 0, "first").expect("no duplicate").base_offset, 3);
+    // After a start, too, the parent's batches are none of its sequence.
+    let (clone, world) = (clone.id(), world.again(Some(3)));
+    let clone = world.engine.timeline(clone).expect("it serves");
+    assert_eq!(send(&clone, 1, "second").expect("no duplicate").base_offset, 4);
+    assert_eq!(send(&clone, 0, "first").expect("a duplicate is answered").base_offset, 3);
+    assert!(matches!(send(&clone, 3, "fourth"), Err(AppendError::OutOfOrderSequence { expected: 2, found: 3 })));
 }
 
 #[test]

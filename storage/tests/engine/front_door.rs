@@ -43,7 +43,14 @@ fn part(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> AppendPart 
     }
     let batch = Bytes::from(builder.build().expect("a batch"));
     let checked = check(&batch, &RULES).expect("sound");
-    AppendPart { partition: timeline.partition(id).expect("it exists"), batch, checked, stamp: false, name: 0 }
+    AppendPart {
+        partition: timeline.partition(id).expect("it exists"),
+        batch,
+        checked,
+        stamp: false,
+        name: 0,
+        is_new_name: false,
+    }
 }
 
 pub(crate) fn append(timeline: &Timeline, id: TopicPartition, values: &[&str]) -> Appended {

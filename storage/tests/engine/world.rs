@@ -264,7 +264,7 @@ impl World {
         let batch = Bytes::from(builder.build().expect("a batch"));
         let checked = check(&batch, &RULES).expect("sound");
         let partition = self.log.partition(to)?;
-        let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0 }];
+        let parts = vec![AppendPart { partition, batch, checked, stamp: false, name: 0, is_new_name: false }];
         Some(self.submit(|done| self.log.append(Append { parts, ack: Ack::Visible }, done)))
     }
 

@@ -1,5 +1,7 @@
 //! Handlers over several volumes and a snapshot: what clients of each scope are answered.
 
+use std::sync::Arc;
+
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -8,8 +10,8 @@ use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, MetadataRequest
 use super::super::error::ErrorCode;
 use super::super::*;
 use super::support::{World, call, code, commit, committed, ctx, fetch, fetch_request, name, world};
-use crate::broker::Scope;
-use crate::topics::fixture::batch;
+use crate::broker::{Broker, Scope};
+use crate::topics::fixture::{batch, batch_of_producer};
 
 #[tokio::test]
 async fn a_snapshot_is_consumed_like_a_topic() {
@@ -93,4 +95,31 @@ async fn a_restore_wakes_fetches_and_ends_sessions() {
     assert_eq!(committed(&broker, Scope::Everything, "trading.taq.trades").await, 1, "positions went back, too");
     let old = fetch(&ctx, fetch_request("trading.taq.trades", 0, 0, 0)).await;
     assert_eq!(old.responses[0].partitions[0].error_code, code(ErrorCode::FencedLeaderEpoch));
+}
+
+/// Appends a batch of one record of an idempotent producer: where it went.
+async fn produced(broker: &Arc<Broker>, scope: Scope, topic: &str, sequence: i32) -> (i16, i64) {
+    let data = PartitionProduceData::default().with_records(Some(batch_of_producer(9, sequence)));
+    let topic = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
+    let request = ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic]);
+    let answer = call::<produce::Produce>(&ctx(broker, scope, 9), request).await;
+    let partition = &answer.responses[0].partition_responses[0];
+    (partition.error_code, partition.base_offset)
+}
+
+/// It counts a sequence for each name that it knows, and that of the clone is new to it.
+#[tokio::test]
+async fn a_producer_that_wrote_to_a_volume_begins_anew_in_its_clone() {
+    let World { broker, fixture, .. } = world().await;
+    let live = async |sequence| produced(&broker, Scope::Everything, "trading.taq.trades", sequence).await;
+    assert_eq!((live(0).await, live(1).await), ((0, 3), (0, 4)));
+    let pin = fixture.snapshot("trading", "then").await;
+    let clone = Scope::Volume(fixture.clone_of(pin, "v2").await);
+    // A listener that moved from the volume to its clone: the producer goes on.
+    assert_eq!(produced(&broker, clone, "taq.trades", 1).await, (0, 4), "a duplicate");
+    let own = async |sequence| produced(&broker, Scope::Everything, "v2.taq.trades", sequence).await;
+    assert_eq!((own(0).await, own(1).await), ((0, 5), (0, 6)), "no duplicates: they would be lost");
+    assert_eq!((own(1).await, own(0).await), ((0, 6), (0, 5)), "these are");
+    assert_eq!(own(3).await.0, code(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!((live(2).await, own(2).await), ((0, 5), (0, 7)));
 }
