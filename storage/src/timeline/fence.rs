@@ -78,19 +78,19 @@ impl Inner {
         lock(&self.queue).gate = Gate::Held(Vec::new());
     }
 
-    /// Hands over: what was held, and all that comes, goes to the successor. Readers here are told that their leader epoch is over.
+    /// Hands over: readers here are told that their leader epoch is over; then what was held, and all that comes, goes to the successor.
     pub(crate) fn hand_over(&self, successor: &Arc<Inner>) {
+        // First: what is decided there of a partition that was found here finds it fenced.
+        self.lose_name();
+        for partition in &self.tables.partitions {
+            partition.fence();
+        }
         let mut queue = lock(&self.queue);
         let gate = std::mem::replace(&mut queue.gate, Gate::Moved(Arc::clone(successor)));
         if let Gate::Held(held) = gate {
             lock(&successor.queue).items.extend(held.into_iter().map(|item| item.moved_to(successor)));
         }
         successor.reopen();
-        drop(queue);
-        self.lose_name();
-        for partition in &self.tables.partitions {
-            partition.fence();
-        }
     }
 
     /// No volume points at it any more: nothing is appended, readers are sent away, and only pins and children keep what is in it.

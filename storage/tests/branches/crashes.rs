@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use millpond_storage::disk::sim::Seed;
-use millpond_storage::state::{Numbers, PinId, PinKind, State, Volume};
-use millpond_storage::{DEFAULT_VOLUME, Error, Lsn, NewTimeline, Timeline, TimelineId, TopicNumber, TopicPartition};
+use millpond_storage::state::{PinKind, State, Volume};
+use millpond_storage::{DEFAULT_VOLUME, Error, Lsn, Timeline, TimelineId, TopicNumber, TopicPartition};
 
-use crate::calls::wait;
-use crate::facts::pin;
 use crate::plain::{PlainSnapshot, PlainView, PlainVolume};
+use crate::volumes;
 use crate::world::World;
 
 impl World {
@@ -19,23 +18,7 @@ impl World {
     }
 
     fn restore_to(&mut self, name: &str, snapshot: &PlainSnapshot) -> Result<(), Error> {
-        let (engine, old) = (self.engine(), self.volumes[name].timeline);
-        let (known, _) = engine.volume(name).expect("it is there");
-        let new = NewTimeline { from: Some((snapshot.timeline, snapshot.lsn)), volume: Some(known.id) };
-        let named = wait(|done| {
-            engine.replace(
-                old,
-                new,
-                move |txn, info, end| {
-                    let id = PinId(txn.take(Numbers::Pin, 1).expect("numbers are left"));
-                    txn.put(pin(id, end, PinKind::Safety));
-                    txn.put(Volume { timeline: info.id, ..known });
-                    Ok::<_, ()>((info.id, id, end))
-                },
-                done,
-            );
-        });
-        let (timeline, id, end) = named?.expect("it is not refused");
+        let (timeline, id, end) = volumes::restore(&self.engine(), name, (snapshot.timeline, snapshot.lsn))?;
         let volume = self.volumes.get_mut(name).expect("known");
         let safety = PlainSnapshot { timeline: end.timeline, lsn: end.lsn, view: volume.now.clone() };
         *volume = PlainVolume { timeline, now: snapshot.view.clone(), past: Vec::new() };

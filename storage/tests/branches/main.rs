@@ -13,6 +13,8 @@ mod cuts;
 mod facts;
 mod lineage;
 mod plain;
+#[path = "../support/volumes.rs"]
+mod volumes;
 mod world;
 
 use millpond_storage::disk::sim::Seed;

@@ -8,20 +8,18 @@ use bytes::Bytes;
 use millpond_storage::batch::{BatchBuilder, NewRecord, check};
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
-use millpond_storage::state::{
-    Committed, Durability, LogStart, Numbers, PinId, PinKind, Position, PositionKey, Topic, TopicName, Volume,
-};
+use millpond_storage::state::{Committed, Durability, Numbers, PinId, Position, PositionKey, Topic, TopicName};
 use millpond_storage::{
-    Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy, Stand, Timeline,
-    TimelineId, TopicNumber, TopicPartition, Usage,
+    Ack, Append, AppendPart, DEFAULT_VOLUME, Engine, Error, Options, PinnedView, Policy, Timeline, TimelineId,
+    TopicNumber, TopicPartition, Usage,
 };
 
 use tempfile::TempDir;
 
 use crate::calls::{RULES, wait};
 use crate::check::{check_state, check_view};
-use crate::facts::{pin, volume};
 use crate::plain::{PlainMoment, PlainPartition, PlainSnapshot, PlainTopic, PlainView, PlainVolume};
+use crate::volumes;
 
 const VOLUMES_MAX: usize = 6;
 const SNAPSHOTS_MAX: usize = 12;
@@ -230,13 +228,13 @@ impl World {
             return;
         }
         plain.log_start = offset;
-        let timeline = self.timeline(self.volumes[name].timeline);
-        wait(|done| timeline.transact(move |txn| txn.put(LogStart { partition: id, offset }), done)).expect("durable");
+        volumes::hide_below(&self.timeline(self.volumes[name].timeline), id, offset);
     }
 
     pub(crate) fn snapshot(&mut self, name: &str) {
         let view = self.volumes[name].now.clone();
-        let pinned = self.pin(PinnedView::Now(self.volumes[name].timeline)).expect("now can always be had");
+        let pinned = volumes::pin_view(&self.engine(), PinnedView::Now(self.volumes[name].timeline))
+            .expect("now can always be had");
         self.snapshots.insert(pinned.0, PlainSnapshot { timeline: pinned.1.timeline, lsn: pinned.1.lsn, view });
     }
 
@@ -246,7 +244,7 @@ impl World {
             return;
         }
         let PlainMoment { lsn, view, .. } = volume.past[choices.index(volume.past.len())].clone();
-        match self.pin(PinnedView::At(volume.timeline, lsn)) {
+        match volumes::pin_view(&self.engine(), PinnedView::At(volume.timeline, lsn)) {
             Ok((id, stand)) => {
                 assert_eq!(stand.lsn, lsn);
                 self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn, view });
@@ -254,15 +252,6 @@ impl World {
             Err(Error::Forgotten { oldest: Some(oldest) }) => assert!(oldest.lsn > lsn),
             Err(error) => panic!("{error}"),
         }
-    }
-
-    fn pin(&self, view: PinnedView) -> Result<(PinId, Stand), Error> {
-        let engine = self.engine();
-        let pin = |txn: &mut millpond_storage::state::Txn<'_>, stand: Stand, id| {
-            txn.put(pin(id, stand, PinKind::Snapshot));
-            Ok::<_, ()>((id, stand))
-        };
-        wait(|done| engine.pin(view, pin, done)).map(|pinned| pinned.expect("it is not refused"))
     }
 
     fn clone_snapshot(&mut self, choices: &mut Seed) {
@@ -277,20 +266,8 @@ impl World {
     pub(crate) fn clone_of(&mut self, snapshot: &PlainSnapshot) -> Result<String, Error> {
         self.names += 1;
         let name = format!("clone-{}", self.names);
-        let (engine, given) = (self.engine(), name.clone());
-        let new = NewTimeline { from: Some((snapshot.timeline, snapshot.lsn)), volume: None };
-        let info = wait(|done| {
-            engine.branch(
-                new,
-                move |txn, info| {
-                    txn.put(volume(&given, info.id, info.volume));
-                    Ok::<_, ()>(info.id)
-                },
-                done,
-            );
-        })?;
-        let plain =
-            PlainVolume { timeline: info.expect("it is not refused"), now: snapshot.view.clone(), past: Vec::new() };
+        let timeline = volumes::branch(&self.engine(), &name, (snapshot.timeline, snapshot.lsn))?;
+        let plain = PlainVolume { timeline, now: snapshot.view.clone(), past: Vec::new() };
         self.volumes.insert(name.clone(), plain);
         self.remember(&name);
         Ok(name)
@@ -303,12 +280,7 @@ impl World {
     }
 
     fn unpin(&mut self, id: PinId) {
-        let engine = self.engine();
-        let before = self.usage();
-        let unpinned = wait(|done| engine.unpin(id, |_, pin| pin.map(|_| ()).ok_or(()), done));
-        unpinned.expect("durable").expect("it was there");
-        let dead = |usage: &Usage| usage.timelines.values().map(|of| of.dead).sum::<u64>();
-        assert_eq!(dead(&self.usage()), dead(&before) + before.pins[&id].owned, "what {id:?} owns is what it frees");
+        volumes::unpin(&self.engine(), id);
         self.snapshots.remove(&id);
     }
 
@@ -316,13 +288,8 @@ impl World {
         if name == DEFAULT_VOLUME {
             return;
         }
-        let (engine, key) = (self.engine(), std::sync::Arc::<str>::from(name));
         let timeline = self.volumes.remove(name).expect("known").timeline;
-        let delete = |txn: &mut millpond_storage::state::Txn<'_>| {
-            txn.delete::<Volume>(key);
-            Ok::<_, ()>(())
-        };
-        wait(|done| engine.unname(timeline, delete, done)).expect("durable").expect("it is not refused");
+        volumes::delete(&self.engine(), name, timeline);
     }
 
     fn tend(&mut self, choices: &mut Seed) {
@@ -421,8 +388,7 @@ impl World {
     }
 
     fn usage(&self) -> Usage {
-        let engine = self.engine();
-        wait(|done| engine.usage(done)).expect("it can be counted")
+        volumes::usage(&self.engine())
     }
 
     fn check_volume(&self, name: &str) {

@@ -12,6 +12,8 @@ mod crashes;
 mod facts;
 mod freed;
 mod plain;
+#[path = "../support/volumes.rs"]
+mod volumes;
 mod world;
 
 use millpond_storage::disk::sim::Seed;

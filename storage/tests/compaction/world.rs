@@ -8,16 +8,16 @@ use bytes::Bytes;
 use millpond_storage::batch::{BatchBuilder, Codec, NewRecord, check};
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
-use millpond_storage::state::{LogStart, Numbers, PinId, PinKind, Topic, TopicName, Txn, Volume};
+use millpond_storage::state::{Numbers, PinId, Topic, TopicName};
 use millpond_storage::{
-    Ack, Append, AppendPart, CompactionPolicy, DEFAULT_VOLUME, Engine, Error, NewTimeline, Options, PinnedView, Policy,
-    Stand, Timeline, TimelineId, TopicNumber, TopicPartition, Usage,
+    Ack, Append, AppendPart, CompactionPolicy, DEFAULT_VOLUME, Engine, Error, Options, PinnedView, Policy, Timeline,
+    TimelineId, TopicNumber, TopicPartition, Usage,
 };
 
 use crate::calls::{RULES, wait};
 use crate::check::check_view;
-use crate::facts::{pin, volume};
 use crate::plain::{PlainPartition, PlainRecord, PlainSnapshot, PlainView, PlainVolume, Written};
+use crate::volumes;
 
 const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 const VOLUMES_MAX: usize = 4;
@@ -261,15 +261,14 @@ impl World {
 
     pub(crate) fn delete_below(&mut self, name: &str, index: usize, offset: i64) {
         self.plain(name, index).log_start = offset;
-        let timeline = self.timeline(self.volumes[name].timeline);
-        let start = LogStart { partition: id(index), offset };
-        wait(|done| timeline.transact(move |txn| txn.put(start), done)).expect("durable");
+        volumes::hide_below(&self.timeline(self.volumes[name].timeline), id(index), offset);
     }
 
     pub(crate) fn snapshot(&mut self, name: &str) {
         if self.snapshots.len() < SNAPSHOTS_MAX {
             let view = self.volumes[name].now.clone();
-            let (id, stand) = self.pin(PinnedView::Now(self.volumes[name].timeline)).expect("now can always be had");
+            let (id, stand) = volumes::pin_view(&self.engine(), PinnedView::Now(self.volumes[name].timeline))
+                .expect("now can always be had");
             self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn: stand.lsn, view });
         }
     }
@@ -280,22 +279,13 @@ impl World {
             return;
         }
         let (lsn, view) = volume.past[choices.index(volume.past.len())].clone();
-        match self.pin(PinnedView::At(volume.timeline, lsn)) {
+        match volumes::pin_view(&self.engine(), PinnedView::At(volume.timeline, lsn)) {
             Ok((id, stand)) => {
                 self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn, view });
             }
             Err(Error::Forgotten { oldest: Some(oldest) }) => assert!(oldest.lsn > lsn),
             Err(error) => panic!("{error}"),
         }
-    }
-
-    fn pin(&self, view: PinnedView) -> Result<(PinId, Stand), Error> {
-        let engine = self.engine();
-        let pin = |txn: &mut Txn<'_>, stand: Stand, id| {
-            txn.put(pin(id, stand, PinKind::Snapshot));
-            Ok::<_, ()>((id, stand))
-        };
-        wait(|done| engine.pin(view, pin, done)).map(|pinned| pinned.expect("it is not refused"))
     }
 
     fn clone_snapshot(&mut self, choices: &mut Seed) {
@@ -310,19 +300,8 @@ impl World {
     pub(crate) fn clone_of(&mut self, snapshot: &PlainSnapshot) -> String {
         self.names += 1;
         let name = format!("clone-{}", self.names);
-        let (engine, given) = (self.engine(), name.clone());
-        let new = NewTimeline { from: Some((snapshot.timeline, snapshot.lsn)), volume: None };
-        let made = wait(|done| {
-            engine.branch(
-                new,
-                move |txn, info| {
-                    txn.put(volume(&given, info.id, info.volume));
-                    Ok::<_, ()>(info.id)
-                },
-                done,
-            );
-        });
-        let timeline = made.expect("a snapshot can always be cloned").expect("it is not refused");
+        let timeline = volumes::branch(&self.engine(), &name, (snapshot.timeline, snapshot.lsn));
+        let timeline = timeline.expect("a snapshot can always be cloned");
         let now = self.born(timeline, &snapshot.view);
         self.volumes.insert(name.clone(), PlainVolume { timeline, now, past: Vec::new() });
         self.remember(&name);
@@ -348,23 +327,8 @@ impl World {
 
     pub(crate) fn restore(&mut self, name: &str, choices: &mut Seed) {
         let Some((_, snapshot)) = self.any_snapshot(choices) else { return };
-        let (engine, old) = (self.engine(), self.volumes[name].timeline);
-        let (known, _) = engine.volume(name).expect("it is there");
-        let new = NewTimeline { from: Some((snapshot.timeline, snapshot.lsn)), volume: Some(known.id) };
-        let named = wait(|done| {
-            engine.replace(
-                old,
-                new,
-                move |txn, info, end| {
-                    let id = PinId(txn.take(Numbers::Pin, 1).expect("numbers are left"));
-                    txn.put(pin(id, end, PinKind::Safety));
-                    txn.put(Volume { timeline: info.id, ..known });
-                    Ok::<_, ()>((info.id, id, end))
-                },
-                done,
-            );
-        });
-        let (timeline, id, end) = named.expect("restored").expect("it is not refused");
+        let restored = volumes::restore(&self.engine(), name, (snapshot.timeline, snapshot.lsn));
+        let (timeline, id, end) = restored.expect("restored");
         let now = self.born(timeline, &snapshot.view);
         let volume = self.volumes.get_mut(name).expect("known");
         let safety = PlainSnapshot { timeline: end.timeline, lsn: end.lsn, view: volume.now.clone() };
@@ -379,12 +343,7 @@ impl World {
     }
 
     pub(crate) fn unpin(&mut self, id: PinId) {
-        let engine = self.engine();
-        let before = self.usage();
-        let unpinned = wait(|done| engine.unpin(id, |_, pin| pin.map(|_| ()).ok_or(()), done));
-        unpinned.expect("durable").expect("it was there");
-        let dead = |usage: &Usage| usage.timelines.values().map(|of| of.dead).sum::<u64>();
-        assert_eq!(dead(&self.usage()), dead(&before) + before.pins[&id].owned, "what {id:?} owns is what it frees");
+        volumes::unpin(&self.engine(), id);
         self.snapshots.remove(&id);
     }
 
@@ -392,13 +351,8 @@ impl World {
         if name == DEFAULT_VOLUME {
             return;
         }
-        let (engine, key) = (self.engine(), Arc::<str>::from(name));
         let timeline = self.volumes.remove(name).expect("known").timeline;
-        let delete = |txn: &mut Txn<'_>| {
-            txn.delete::<Volume>(key);
-            Ok::<_, ()>(())
-        };
-        wait(|done| engine.unname(timeline, delete, done)).expect("durable").expect("it is not refused");
+        volumes::delete(&self.engine(), name, timeline);
     }
 
     pub(crate) fn tend(&mut self, ms: u64) {
@@ -446,8 +400,7 @@ impl World {
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        let engine = self.engine();
-        wait(|done| engine.usage(done)).expect("it can be counted")
+        volumes::usage(&self.engine())
     }
 
     pub(crate) fn check_all(&self, choices: &mut Seed) {

@@ -215,6 +215,23 @@ fn what_retention_finds_is_not_done_to_the_successor_of_a_restored_timeline() {
     assert_eq!((partition.log_start(), partition.high_watermark()), (0, 1));
 }
 
+#[test]
+fn what_waits_at_a_restore_finds_its_partition_fenced() {
+    let world = World::new();
+    let id = world.partitions("long", 1).expect("made")[0];
+    let partition = world.log.partition(id).expect("it is there");
+    let stand = snapshot(&world.engine, PinnedView::Now(world.log.id())).expect("now can be had");
+    let (answers, told) = mpsc::channel();
+    let old = world.log.clone();
+    restore_while(&world.engine, stand, move |_| {
+        old.transact(move |_| partition.is_fenced(), move |fenced| answers.send(fenced).expect("somebody waits"));
+    });
+    assert!(
+        told.recv().expect("an answer").expect("decided"),
+        "it is decided in the successor, which has other records"
+    );
+}
+
 /// Every acknowledged value, by producer.
 type Acknowledged = Vec<Vec<(String, i64)>>;
 
