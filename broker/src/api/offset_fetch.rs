@@ -19,8 +19,7 @@ use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicNam
 use kafka_protocol::protocol::StrBytes;
 use millpond_storage::state::Committed;
 
-use super::error::ErrorCode;
-use super::{Answer, Api, Context};
+use super::{Answer, Api, Context, error};
 use crate::topics::TopicError;
 
 /// The API.
@@ -50,31 +49,36 @@ impl Api for OffsetFetch {
 }
 
 fn group_positions(ctx: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
-    let is_loading = match &group.topics {
-        Some(topics) => topics.iter().any(|topic| matches!(ctx.topic(&topic.name), Err(TopicError::Loading))),
-        None => ctx.broker().topics.frozen(ctx.scope()).is_err(),
+    let group_id = &group.group_id;
+    let topics = match group.topics {
+        Some(topics) => topics.into_iter().map(|topic| asked(ctx, group_id, topic)).collect(),
+        None => match ctx.broker().topics.frozen(ctx.scope()) {
+            Ok(_) => Ok(all(ctx, group_id)),
+            Err(_) => Err(TopicError::Loading),
+        },
     };
     let answer = OffsetFetchResponseGroup::default();
-    if is_loading {
-        let code = ErrorCode::CoordinatorLoadInProgress.code();
-        return answer.with_group_id(group.group_id).with_error_code(code);
-    }
-    let topics = match group.topics {
-        Some(topics) => topics.into_iter().map(|topic| asked(ctx, &group.group_id, topic)).collect(),
-        None => all(ctx, &group.group_id),
+    let answer = match topics {
+        Ok(topics) => answer.with_topics(topics),
+        Err(why) => answer.with_error_code(error::of_position_topic(&why).code()),
     };
-    answer.with_group_id(group.group_id).with_topics(topics)
+    answer.with_group_id(group.group_id)
 }
 
-/// The positions that were asked for.
-fn asked(ctx: &Context, group_id: &str, topic: OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+/// The positions that were asked for; an error where they are yet to be loaded.
+fn asked(
+    ctx: &Context,
+    group_id: &str,
+    topic: OffsetFetchRequestTopics,
+) -> Result<OffsetFetchResponseTopics, TopicError> {
     let indexes = topic.partition_indexes;
     let found = match ctx.position_topic(&topic.name) {
         Ok(topic) => ctx.broker().groups.positions(group_id, &topic, &indexes),
+        Err(TopicError::Loading) => return Err(TopicError::Loading),
         Err(_) => vec![None; indexes.len()],
     };
     let partitions = indexes.into_iter().zip(found).map(|(index, committed)| partition(index, committed.as_ref()));
-    OffsetFetchResponseTopics::default().with_name(topic.name).with_partitions(partitions.collect())
+    Ok(OffsetFetchResponseTopics::default().with_name(topic.name).with_partitions(partitions.collect()))
 }
 
 /// All positions in topics that are listed.

@@ -48,6 +48,13 @@ fn after(records: u64, rate: u64) -> Duration {
     Duration::from_secs(records / rate) + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0))
 }
 
+/// Waits, unless the moment has passed; a timer rounds up to whole milliseconds, so that what is due within one goes with it.
+pub(super) async fn sleep_until(due: Instant) {
+    if due > Instant::now() {
+        tokio::time::sleep_until(due).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

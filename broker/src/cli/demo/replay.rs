@@ -25,7 +25,7 @@ use super::super::calendar::Date;
 use super::super::failure::Failure;
 use super::super::output::print;
 use super::meter::Meter;
-use super::pace::Pace;
+use super::pace::{Pace, sleep_until};
 use super::progress::{Progress, grouped, in_place};
 use super::taq::{Event, Generator, GeneratorOptions};
 use crate::client::{Acks, Client, ClientError, Delivery, Producer, ProducerOptions, ProducerTopic, TopicState};
@@ -338,13 +338,6 @@ impl Replay {
             }
             Ok((progress, whole))
         })
-    }
-}
-
-/// Waits, unless the moment has passed; a timer rounds up to whole milliseconds, so that what is due within one goes with it.
-async fn sleep_until(due: Instant) {
-    if due > Instant::now() {
-        tokio::time::sleep_until(due).await;
     }
 }
 

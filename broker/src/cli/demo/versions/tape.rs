@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::super::super::failure::Failure;
-use super::super::pace::Pace;
+use super::super::pace::{Pace, sleep_until};
 use super::super::taq::{TimeOfDay, Trade};
 use super::day::Day;
 use crate::client::{Client, Producer, ProducerOptions, ProducerTopic};
@@ -104,9 +104,7 @@ impl Tape {
         let (mut value, mut key) = (Vec::with_capacity(128), String::with_capacity(16));
         while let Some(trade) = self.day.next_if(&wanted) {
             let due = pace.next();
-            if due > Instant::now() {
-                tokio::time::sleep_until(due).await;
-            }
+            sleep_until(due).await;
             value.clear();
             trade.encode(&mut value);
             key.clear();
