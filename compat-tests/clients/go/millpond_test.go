@@ -29,8 +29,9 @@ type millpond struct {
 	process     *exec.Cmd
 }
 
-// start starts the broker that MILLPOND_BIN names, on free ports and with a directory of its own.
-func start(t *testing.T) *millpond {
+// start starts the broker that MILLPOND_BIN names, on free ports and with a directory of its own, and makes in it the volume trading with
+// stream taq and the topic trades.
+func start(t *testing.T, partitions int) *millpond {
 	t.Helper()
 	if os.Getenv("MILLPOND_BIN") == "" {
 		t.Skip("MILLPOND_BIN names no broker: volumes are not tested")
@@ -38,6 +39,9 @@ func start(t *testing.T) *millpond {
 	m := &millpond{t: t, data: t.TempDir(), kafka: "127.0.0.1:0", http: "127.0.0.1:0"}
 	t.Cleanup(func() { m.kill() })
 	m.launch()
+	m.call("POST", "/v1/volumes", fields{"name": "trading"})
+	m.call("POST", "/v1/volumes/trading/streams", fields{"name": "taq"})
+	m.call("POST", "/v1/topics", fields{"name": dotted, "partitions": partitions})
 	return m
 }
 
@@ -93,12 +97,14 @@ func (m *millpond) call(method, path string, body any) map[string]any {
 
 type fields = map[string]any
 
-// volume makes a volume with stream taq and in it the topic trades.
-func (m *millpond) volume(name string, partitions int) {
+// place is where a topic is, and what it is called there.
+type place struct{ address, name string }
+
+// everyPlace is each address of the volume trading with each name of its topic there.
+func (m *millpond) everyPlace() []place {
 	m.t.Helper()
-	m.call("POST", "/v1/volumes", fields{"name": name})
-	m.call("POST", "/v1/volumes/"+name+"/streams", fields{"name": "taq"})
-	m.call("POST", "/v1/topics", fields{"name": name + ".taq.trades", "partitions": partitions})
+	listener := m.listen("127.0.0.1:0", "trading")
+	return []place{{m.kafka, dotted}, {m.kafka, path}, {listener, short}, {listener, path}, {listener, dotted}}
 }
 
 func (m *millpond) snapshot(volume, name string) {

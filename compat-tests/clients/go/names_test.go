@@ -21,14 +21,9 @@ const (
 
 func TestEveryNameIsTheSameTopicToAProducerAndAGroup(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 1)
-	listener := m.listen("127.0.0.1:0", "trading")
-	places := []struct{ address, name string }{
-		{m.kafka, dotted}, {m.kafka, path}, {listener, short}, {listener, path}, {listener, dotted},
-	}
+	m := start(t, 1)
 	// Positions are the topic's, whatever it is called: each member goes on where the one before it stopped.
-	for i, place := range places {
+	for i, place := range m.everyPlace() {
 		produce(t, place.address, values(place.name, fmt.Sprint(i), 10))
 		records := group(t, place.address, "readers", place.name, 10)
 		same(t, "values", texts(values("", fmt.Sprint(i), 10)), texts(records))
@@ -39,8 +34,7 @@ func TestEveryNameIsTheSameTopicToAProducerAndAGroup(t *testing.T) {
 
 func TestTheNamesOfAVolumeAreThoseOfItsCloneOnItsListener(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 1)
+	m := start(t, 1)
 	produce(t, m.kafka, values(path, "both", 5))
 	m.snapshot("trading", "close")
 	m.clone("trading@close", "version2")
@@ -53,8 +47,7 @@ func TestTheNamesOfAVolumeAreThoseOfItsCloneOnItsListener(t *testing.T) {
 
 func TestListsHaveEachTopicOnce(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 3)
+	m := start(t, 3)
 	listener := m.listen("127.0.0.1:0", "trading")
 	for address, name := range map[string]string{m.kafka: dotted, listener: short} {
 		topics := must(kadm.NewClient(client(t, address)).ListTopics(bounded(t)))(t)
@@ -71,8 +64,7 @@ func TestListsHaveEachTopicOnce(t *testing.T) {
 
 func TestAGroupWithTwoNamesOfATopicIsRefused(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 2)
+	m := start(t, 2)
 	produce(t, m.kafka, values(dotted, "once", 10))
 	first := member(t, m.kafka, "readers", dotted)
 	consume(t, first, 10)

@@ -12,8 +12,7 @@ import (
 
 func TestARestoreAndItsUndoingUnderALiveProducerAndGroup(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", partitions)
+	m := start(t, partitions)
 	l := goLive(t, m.kafka, dotted)
 	l.advance()
 	m.snapshot("trading", "close")
@@ -37,8 +36,7 @@ func TestARestoreAndItsUndoingUnderALiveProducerAndGroup(t *testing.T) {
 // fail, none goes astray, until it is told to forget what it knows.
 func TestAPortThatMovesToACloneFailsUntilTheTopicIsPurged(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 1)
+	m := start(t, 1)
 	port := m.listen("127.0.0.1:0", "trading")
 	producer, reader := client(t, port), member(t, port, "readers", short)
 	ok(t, producer.ProduceSync(bounded(t), values(short, "both", 10)...).FirstErr())

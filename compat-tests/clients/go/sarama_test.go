@@ -107,14 +107,9 @@ func TestSaramaFindsOffsetsByTimeAndAdministers(t *testing.T) {
 
 func TestSaramaTakesEveryName(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 1)
+	m := start(t, 1)
 	config := saramaConfig(sarama.MaxVersion)
-	listener := m.listen("127.0.0.1:0", "trading")
-	places := []struct{ address, name string }{
-		{m.kafka, dotted}, {m.kafka, path}, {listener, short}, {listener, path}, {listener, dotted},
-	}
-	for i, place := range places {
+	for i, place := range m.everyPlace() {
 		saramaProduce(t, place.address, place.name, config, fmt.Sprint(i))
 		same(t, "read by "+place.name, fmt.Sprintf("[%d]", i), fmt.Sprint(saramaGroup(t, place.address, "readers", place.name, config, 1)))
 	}

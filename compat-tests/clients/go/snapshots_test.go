@@ -21,8 +21,7 @@ const (
 
 func TestASnapshotIsReadByAGroupUnderEveryName(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 1)
+	m := start(t, 1)
 	sent := values(dotted, "v", 20)
 	for i, record := range sent {
 		record.Key, record.Timestamp = fmt.Append(nil, i), time.UnixMilli(int64(1_000_000+i))
@@ -32,7 +31,7 @@ func TestASnapshotIsReadByAGroupUnderEveryName(t *testing.T) {
 	m.snapshot("trading", "close")
 	produce(t, m.kafka, values(dotted, "later", 20))
 	listener := m.listen("127.0.0.1:0", "trading@close")
-	for i, place := range []struct{ address, name string }{
+	for i, place := range []place{
 		{m.kafka, alias}, {m.kafka, snapshotPath}, {listener, short}, {listener, path}, {listener, alias},
 	} {
 		readers := fmt.Sprint("readers", i)
@@ -46,8 +45,7 @@ func TestASnapshotIsReadByAGroupUnderEveryName(t *testing.T) {
 
 func TestAWriteToASnapshotIsRefusedAndTheProducerGoesOn(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 1)
+	m := start(t, 1)
 	m.snapshot("trading", "close")
 	producer := client(t, m.kafka)
 	for _, name := range []string{alias, snapshotPath} {
@@ -59,8 +57,7 @@ func TestAWriteToASnapshotIsRefusedAndTheProducerGoesOn(t *testing.T) {
 
 func TestPositionsOnASnapshotGoWithIt(t *testing.T) {
 	t.Parallel()
-	m := start(t)
-	m.volume("trading", 1)
+	m := start(t, 1)
 	produce(t, m.kafka, values(dotted, "v", 20))
 	group(t, m.kafka, "readers", dotted, 20)
 	m.snapshot("trading", "close")

@@ -27,8 +27,9 @@ class Millpond {
   kafka = '127.0.0.1:0'
   http = '127.0.0.1:0'
 
-  // Starts the broker that MILLPOND_BIN names, on free ports and with a directory of its own, until the test ends.
-  static async start(t) {
+  // Starts the broker that MILLPOND_BIN names, on free ports and with a directory of its own, until the test ends; and makes in it the
+  // volume trading with stream taq and the topic trades.
+  static async start(t, partitions) {
     const broker = new Millpond()
     broker.data = mkdtempSync(join(tmpdir(), 'millpond-node-'))
     atEnd(t, async () => {
@@ -36,6 +37,9 @@ class Millpond {
       rmSync(broker.data, { recursive: true })
     })
     await broker.launch()
+    await broker.call('POST', '/v1/volumes', { name: 'trading' })
+    await broker.call('POST', '/v1/volumes/trading/streams', { name: 'taq' })
+    await broker.call('POST', '/v1/topics', { name: 'trading.taq.trades', partitions })
     return broker
   }
 
@@ -76,13 +80,6 @@ class Millpond {
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
     return text && JSON.parse(text)
-  }
-
-  // A volume with stream taq and in it the topic trades.
-  async volume(name, partitions) {
-    await this.call('POST', '/v1/volumes', { name })
-    await this.call('POST', `/v1/volumes/${name}/streams`, { name: 'taq' })
-    await this.call('POST', '/v1/topics', { name: `${name}.taq.trades`, partitions })
   }
 
   snapshot(volume, name) {

@@ -11,8 +11,7 @@ const SHORT = 'taq.trades'
 
 volumeSuite('names', {
   async 'every name is the same topic to a producer and a group'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', 1)
+    const millpond = await Millpond.start(t, 1)
     const listener = await millpond.listen('trading')
     const main = millpond.kafka
     const places = [[main, DOTTED], [main, PATH], [listener, SHORT], [listener, PATH], [listener, DOTTED]]
@@ -26,8 +25,7 @@ volumeSuite('names', {
   },
 
   async 'the names of a volume are those of its clone on its listener'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', 1)
+    const millpond = await Millpond.start(t, 1)
     await produce(millpond.kafka, PATH, values('both', 5))
     await millpond.snapshot('trading', 'close')
     await millpond.clone('trading@close', 'version2')
@@ -40,8 +38,7 @@ volumeSuite('names', {
   },
 
   async 'lists have each topic once'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', 3)
+    const millpond = await Millpond.start(t, 3)
     const listener = await millpond.listen('trading')
     assert.deepEqual(await withAdmin(listener, (admin) => admin.listTopics()), [SHORT])
     await withAdmin(millpond.kafka, async (admin) => {
@@ -55,8 +52,7 @@ volumeSuite('names', {
   },
 
   async 'a group with two names of a topic is refused'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', 2)
+    const millpond = await Millpond.start(t, 2)
     await produce(millpond.kafka, DOTTED, values('once', 10))
     const [first, second] = [member(millpond.kafka, 'readers'), member(millpond.kafka, 'readers')]
     await Promise.all([first.connect(), second.connect()])

@@ -7,8 +7,7 @@ const { volumeSuite } = require('./support')
 
 volumeSuite('restores and clones', {
   async 'a restore and its undoing under a live producer and group'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', PARTITIONS)
+    const millpond = await Millpond.start(t, PARTITIONS)
     const live = await Live.start(t, millpond.kafka, 'trading.taq.trades')
     await live.advance()
     await millpond.snapshot('trading', 'close')
@@ -29,8 +28,7 @@ volumeSuite('restores and clones', {
   },
 
   async 'a port that moves to a clone under a live producer and group'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', PARTITIONS)
+    const millpond = await Millpond.start(t, PARTITIONS)
     const port = await millpond.listen('trading')
     const live = await Live.start(t, port, 'taq.trades')
     await live.advance()

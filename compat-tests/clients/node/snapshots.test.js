@@ -11,8 +11,7 @@ const PATH = '/trading/.snapshot/close/taq:trades'
 
 volumeSuite('snapshots', {
   async 'a snapshot is read by a group under every name'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', 1)
+    const millpond = await Millpond.start(t, 1)
     const sent = values('v', 20).map((message, i) => {
       return { ...message, key: `k${i}`, timestamp: String(1_000_000 + i), headers: { h: [Buffer.from([i]), Buffer.from([0])] } }
     })
@@ -34,8 +33,7 @@ volumeSuite('snapshots', {
   },
 
   async 'a write to a snapshot is refused and the producer goes on'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', 1)
+    const millpond = await Millpond.start(t, 1)
     await millpond.snapshot('trading', 'close')
     await using(kafka(millpond.kafka).producer({ idempotent: true }), async (producer) => {
       for (const topic of [ALIAS, PATH]) {
@@ -47,8 +45,7 @@ volumeSuite('snapshots', {
   },
 
   async 'positions on a snapshot go with it'(t) {
-    const millpond = await Millpond.start(t)
-    await millpond.volume('trading', 1)
+    const millpond = await Millpond.start(t, 1)
     await produce(millpond.kafka, LIVE, values('v', 20))
     await group(millpond.kafka, 'readers', LIVE, 20)
     await millpond.snapshot('trading', 'close')
