@@ -29,9 +29,14 @@ pub fn call(address: &str, method: &str, path: &str, body: &Value) -> Value {
 
 /// What `/metrics` says of a name without labels.
 pub fn metric(address: &str, name: &str) -> f64 {
-    let answer = exchange(address, "GET /metrics", "").unwrap_or_else(|error| panic!("metrics at {address}: {error}"));
+    let answer = get(address, "/metrics").unwrap_or_else(|error| panic!("metrics at {address}: {error}"));
     let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no metric {name} at {address}"))
+}
+
+/// The answer to a GET of what is not below `/v1`, head and all.
+pub fn get(address: &str, path: &str) -> io::Result<String> {
+    exchange(address, &format!("GET {path}"), "")
 }
 
 fn exchange(address: &str, request: &str, body: &str) -> io::Result<String> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
@@ -13,7 +14,8 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
     CreateTopicsRequest, FetchRequest, GroupId, InitProducerIdRequest, JoinGroupRequest, JoinGroupResponse,
-    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest, TopicName,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
+    TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -108,6 +110,16 @@ pub fn position(group: &str, topic: &str, partition: i32) -> OffsetFetchRequest 
         .with_member_epoch(-1)
         .with_topics(Some(vec![topic]));
     OffsetFetchRequest::default().with_groups(vec![group])
+}
+
+/// `ListOffsets` of one partition, by a time or by a special one (-1: the end, -2: the begin).
+pub fn list_offsets(topic: &str, partition: i32, timestamp: i64) -> ListOffsetsRequest {
+    let part = ListOffsetsPartition::default()
+        .with_partition_index(partition)
+        .with_current_leader_epoch(-1)
+        .with_timestamp(timestamp);
+    let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![part]);
+    ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic])
 }
 
 /// All batches of a partition from `offset` to its high watermark, which comes with them. Offsets must have no gap.

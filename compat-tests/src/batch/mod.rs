@@ -11,6 +11,8 @@
 mod codec;
 mod varint;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 pub use codec::Codec;
@@ -27,6 +29,12 @@ const TIMESTAMP_TYPE: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 const CODEC_MASK: i16 = 0x07;
+
+/// The time of now, in milliseconds, as a producer stamps its records, and the broker on the same machine its groups.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right");
+    i64::try_from(since.as_millis()).expect("the clock is right")
+}
 
 /// A batch with its records opened.
 #[must_use]

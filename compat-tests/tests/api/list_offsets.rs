@@ -1,10 +1,9 @@
 //! `ListOffsets`, versions 1–10.
 
 use kafka_protocol::messages::ListOffsetsRequest;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use millpond_compat_tests::batch::{Batch, Codec, Record};
-use millpond_compat_tests::requests::{PRODUCE, create_topic, name, produce};
+use millpond_compat_tests::requests::{PRODUCE, create_topic, list_offsets, produce};
 use millpond_compat_tests::server::Server;
 use millpond_compat_tests::wire::Wire;
 
@@ -17,17 +16,8 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
-fn request(topic: &str, partition: i32, timestamp: i64) -> ListOffsetsRequest {
-    let part = ListOffsetsPartition::default()
-        .with_partition_index(partition)
-        .with_current_leader_epoch(-1)
-        .with_timestamp(timestamp);
-    let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![part]);
-    ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic])
-}
-
 fn ask(wire: &mut Wire, version: i16, timestamp: i64) -> ListOffsetsPartitionResponse {
-    wire.call(version, &request("trades", 0, timestamp)).topics[0].partitions[0].clone()
+    wire.call(version, &list_offsets("trades", 0, timestamp)).topics[0].partitions[0].clone()
 }
 
 fn found(answer: &ListOffsetsPartitionResponse) -> (i16, i64, i64) {
@@ -78,9 +68,9 @@ fn what_is_not_there_is_told_per_partition() {
     let server = Server::start();
     let mut wire = with_records(&server);
     let code = |wire: &mut Wire, request: ListOffsetsRequest| wire.call(7, &request).topics[0].partitions[0].error_code;
-    assert_eq!(code(&mut wire, request("missing", 0, LATEST)), UNKNOWN_TOPIC_OR_PARTITION);
-    assert_eq!(code(&mut wire, request("trades", 1, LATEST)), UNKNOWN_TOPIC_OR_PARTITION);
-    let mut epoch = request("trades", 0, LATEST);
+    assert_eq!(code(&mut wire, list_offsets("missing", 0, LATEST)), UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(code(&mut wire, list_offsets("trades", 1, LATEST)), UNKNOWN_TOPIC_OR_PARTITION);
+    let mut epoch = list_offsets("trades", 0, LATEST);
     epoch.topics[0].partitions[0].current_leader_epoch = 9;
     assert_eq!(code(&mut wire, epoch), UNKNOWN_LEADER_EPOCH);
 }

@@ -7,12 +7,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
-use millpond_compat_tests::batch::{Batch, Codec, Record};
+use millpond_compat_tests::batch::{self, Batch, Codec, Record};
 use millpond_compat_tests::random::Random;
 use millpond_compat_tests::requests;
 use millpond_compat_tests::wire::{Sent, Wire};
@@ -129,8 +128,7 @@ impl Producer {
         let first = self.next[lane];
         self.next[lane] += count;
         let lane_number = u32::try_from(lane).expect("a small number");
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right").as_millis();
-        let now = i64::try_from(now).expect("the clock is right");
+        let now = batch::now();
         let records = (first..first + count).map(|number| {
             let origin = Origin { producer: self.id, lane: lane_number, number };
             Record::of(origin.value()).at(now)

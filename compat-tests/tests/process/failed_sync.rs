@@ -6,26 +6,25 @@ use std::process::Command;
 
 use millpond_compat_tests::batch::{Batch, Record};
 use millpond_compat_tests::requests;
-use millpond_compat_tests::server::Server;
+use millpond_compat_tests::server::{Builder, Server};
 
 use crate::known::{Known, TOPIC};
 
-/// A library whose syncs fail while the file `MILLPOND_TEST_SYNCS_FAIL` is there, and wait while `MILLPOND_TEST_SYNCS_WAIT` is.
-pub(crate) fn shim(directory: &Path) -> std::path::PathBuf {
-    let library = directory.join("failed_sync.so");
+/// A broker whose syncs fail while the file `MILLPOND_TEST_SYNCS_FAIL` is there, and wait while `MILLPOND_TEST_SYNCS_WAIT` is: by a library, which is built
+/// into a directory.
+pub(crate) fn with_syncs(directory: &Path) -> Builder {
+    let library = directory.join("syncs.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/syncs.c");
     let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).args([source, "-ldl"]).status();
     assert!(status.expect("there is a C compiler").success());
-    library
+    Server::builder().variable("LD_PRELOAD", library)
 }
 
 #[test]
 fn a_failed_sync_ends_the_process_and_acknowledges_nothing() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let trigger = directory.path().join("fail");
-    let setup =
-        Server::builder().variable("LD_PRELOAD", shim(directory.path())).variable("MILLPOND_TEST_SYNCS_FAIL", &trigger);
-    let mut server = setup.start();
+    let mut server = with_syncs(directory.path()).variable("MILLPOND_TEST_SYNCS_FAIL", &trigger).start();
     let known = Known::make(&server);
     fs::write(&trigger, b"").expect("it can be written");
     let batch = Batch::of([Record::of("never acknowledged")]).encode();

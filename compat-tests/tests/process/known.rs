@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use millpond_compat_tests::batch::{Batch, Record};
+use millpond_compat_tests::batch::{Batch, Record, now};
 pub(crate) use millpond_compat_tests::directory::copy as copy_dir;
 use millpond_compat_tests::requests;
 use millpond_compat_tests::server::Server;
@@ -130,11 +130,6 @@ impl Known {
             assert!(found.eq(written), "partition {partition} has other records than were written");
         }
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right");
-    i64::try_from(since.as_millis()).expect("the clock is right")
 }
 
 /// The topic as people are told of it, without its sizes.

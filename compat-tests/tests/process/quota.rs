@@ -1,7 +1,5 @@
 //! What volumes may hold, against a running broker: quotas, limits, and a past that is given up.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +7,7 @@ use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, D
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{DeleteRecordsRequest, ProduceResponse};
 use millpond_compat_tests::batch::{Batch, Record};
+use millpond_compat_tests::http;
 use millpond_compat_tests::requests::{
     PRODUCE, commit, create_topic, init_producer, metadata, name, produce, read_log,
 };
@@ -49,12 +48,8 @@ fn answer(response: &ProduceResponse) -> PartitionProduceResponse {
     response.responses[0].partition_responses[0].clone()
 }
 
-fn get(server: &Server, path: &str) -> String {
-    let mut http = TcpStream::connect(server.http()).expect("it listens");
-    write!(http, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("it is connected");
-    let mut answer = String::new();
-    http.read_to_string(&mut answer).expect("it answers");
-    answer
+fn metrics(server: &Server) -> String {
+    http::get(server.http(), "/metrics").expect("it answers")
 }
 
 fn delete_records(wire: &mut Wire, offset: i64) -> i16 {
@@ -91,7 +86,7 @@ fn a_full_volume_has_its_producers_wait_and_nothing_else() {
     server.restart();
     let mut wire = server.wire();
     assert_eq!(send(&mut wire, &batch(60_000)).0.error_code, NOT_ENOUGH_REPLICAS, "it holds what it held");
-    let metrics = get(&server, "/metrics");
+    let metrics = metrics(&server);
     assert!(metrics.contains("millpond_volume_quota_bytes{volume=\"trading\"} 65536.0\n"), "{metrics}");
     assert!(metrics.contains("millpond_volume_quota_refused_batches_total{volume=\"trading\"} 1.0\n"), "{metrics}");
     run(&server, &["volume", "alter", "trading", "--quota", "none"]);
@@ -130,7 +125,7 @@ fn an_advisory_quota_is_told_of_and_refuses_nothing() {
     assert_eq!(send(&mut server.wire(), &batch(3_000)).0.error_code, 0);
     let log = server.printed("a volume exceeds its advisory quota");
     assert!(log.contains("WARN") && log.contains("volume=trading"), "{log}");
-    let metrics = get(&server, "/metrics");
+    let metrics = metrics(&server);
     assert!(metrics.contains("millpond_volume_over_advisory_quota{volume=\"trading\"} 1.0\n"), "{metrics}");
     assert!(metrics.contains("millpond_volume_bytes{volume=\"default\"} 0.0\n"), "{metrics}");
     assert_eq!(delete_records(&mut server.wire(), 1), 0);

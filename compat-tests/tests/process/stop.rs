@@ -1,16 +1,15 @@
 //! The end by a signal: soon and clean, whoever waits for what, and whatever the broker is doing.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use millpond_compat_tests::http;
 use millpond_compat_tests::requests::{self, FETCH};
 use millpond_compat_tests::server::Server;
 
-use crate::failed_sync::shim;
+use crate::failed_sync::with_syncs;
 use crate::known::{Known, TOPIC};
 
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
@@ -82,22 +81,11 @@ fn who_waits_for_a_group_is_sent_to_the_next_broker() {
     assert_eq!(follower.receive(waiting).error_code, COORDINATOR_NOT_AVAILABLE);
 }
 
-/// What `/readyz` says; nothing where nobody listens yet.
-fn readiness(server: &Server) -> Option<String> {
-    let mut http = TcpStream::connect(server.http()).ok()?;
-    write!(http, "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    http.read_to_string(&mut answer).ok()?;
-    Some(answer)
-}
-
 #[test]
 fn data_that_is_being_opened_is_not_waited_for_and_loses_nothing() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let wait = directory.path().join("wait");
-    let setup =
-        Server::builder().variable("LD_PRELOAD", shim(directory.path())).variable("MILLPOND_TEST_SYNCS_WAIT", &wait);
-    let mut server = setup.start();
+    let mut server = with_syncs(directory.path()).variable("MILLPOND_TEST_SYNCS_WAIT", &wait).start();
     let mut known = Known::make(&server);
     for was_killed in [true, false, true] {
         known.produce(&mut server.wire(), 2, 2_000);
@@ -110,7 +98,7 @@ fn data_that_is_being_opened_is_not_waited_for_and_loses_nothing() {
         fs::write(&wait, b"").expect("it can be written");
         server.begin_restart();
         let deadline = Instant::now() + Duration::from_mins(1);
-        while readiness(&server).is_none_or(|answer| !answer.contains("503")) {
+        while !http::get(server.http(), "/readyz").is_ok_and(|answer| answer.contains(" 503 ")) {
             assert!(Instant::now() < deadline, "{}", server.output());
         }
         stops_soon(&mut server);

@@ -150,8 +150,7 @@ fn views_of_the_past_are_compared_and_cloned_without_a_snapshot() {
         let trades = &diff["topics"][0];
         assert_eq!((&trades["added"]["records"], &trades["added"]["bytes"]), (&1.into(), &bytes.into()), "{diff}");
     }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("clocks are set");
-    let now = millpond::cli::calendar::show_time(i64::try_from(now.as_millis()).unwrap());
+    let now = millpond::cli::calendar::show_time(millpond_compat_tests::batch::now());
     assert!(run(&server, &["diff", &format!("trading@{now}"), "trading"]).starts_with("There is no difference"));
     run(&server, &["clone", "create", &before, "v2"]);
     assert!(run(&server, &["clone", "list"]).contains("v2     trading  "));

@@ -8,8 +8,8 @@ use std::array;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+pub(crate) use millpond_compat_tests::batch::now;
 use millpond_compat_tests::batch::{Batch, Record};
 use millpond_compat_tests::requests;
 use millpond_compat_tests::wire::Wire;
@@ -132,12 +132,6 @@ fn produce(wire: &mut Wire, partition: usize, chain: usize, number: usize) -> io
 
 pub(crate) fn index(partition: usize) -> i32 {
     i32::try_from(partition).expect("there are few")
-}
-
-/// The time, as the broker on the same machine has it.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right");
-    i64::try_from(since.as_millis()).expect("the clock is right")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{DeleteRecordsRequest, ListOffsetsRequest, ListOffsetsResponse, OffsetFetchResponse};
+use kafka_protocol::messages::{DeleteRecordsRequest, ListOffsetsResponse, OffsetFetchResponse};
 use millpond_compat_tests::batch::{Batch, Record};
 use millpond_compat_tests::random::Random;
 use millpond_compat_tests::server::{Builder, Server};
@@ -297,12 +296,7 @@ fn shown(wire: &mut Wire, topic: &str) -> Shown {
 
 /// The begin or the end of a partition.
 fn ends(wire: &mut Wire, topic: &str, partition: i32, timestamp: i64) -> i64 {
-    let part = ListOffsetsPartition::default()
-        .with_partition_index(partition)
-        .with_current_leader_epoch(-1)
-        .with_timestamp(timestamp);
-    let topic = ListOffsetsTopic::default().with_name(requests::name(topic)).with_partitions(vec![part]);
-    let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+    let request = requests::list_offsets(topic, partition, timestamp);
     let is_there = |answer: &ListOffsetsResponse| answer.topics[0].partitions[0].error_code == 0;
     once(|| wire.call(LIST_OFFSETS, &request), is_there).topics[0].partitions[0].offset
 }

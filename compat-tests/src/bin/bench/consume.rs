@@ -57,19 +57,19 @@ fn receive(address: &str, load: &Load) {
         for connection in 0..count {
             let ready = &ready;
             scope.spawn(move || {
-                let own = (0..load.partitions).skip(connection).step_by(count);
+                let own =
+                    (0..load.partitions).skip(connection).step_by(count).map(|partition| (partition, 0)).collect();
+                let end = i64::try_from(load.rounds * BATCH_RECORDS as u64).expect("few records");
                 let mut connection = Connection::open(address);
                 ready.wait();
-                receive_share(&mut connection, &load.topic, own, load.rounds);
+                receive_share(&mut connection, &load.topic, own, end);
             });
         }
     });
 }
 
-/// Reads `rounds` batches of each partition.
-fn receive_share(connection: &mut Connection, topic: &str, partitions: impl Iterator<Item = u32>, rounds: u64) {
-    let end = i64::try_from(rounds * BATCH_RECORDS as u64).expect("few records");
-    let mut left: VecDeque<(u32, i64)> = partitions.map(|partition| (partition, 0)).collect();
+/// Reads partitions, each from its offset to before `end`.
+pub(crate) fn receive_share(connection: &mut Connection, topic: &str, mut left: VecDeque<(u32, i64)>, end: i64) {
     while !left.is_empty() {
         let asked: Vec<(u32, i64)> = left.drain(..left.len().min(PARTITIONS_AT_ONCE)).collect();
         connection.send(&mut frames::fetch(topic, &asked), &[]);

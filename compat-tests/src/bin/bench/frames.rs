@@ -3,11 +3,9 @@
 //! In Produce 8 the batch is the end of the frame. So one batch, built once, goes to any partition behind a head of its
 //! own, in one vectored write: its base offset, which the broker sets, is not under its CRC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
-use millpond_compat_tests::batch::{Batch, Record};
+use millpond_compat_tests::batch::{self, Batch, Record};
 use millpond_compat_tests::random::Random;
 
 use crate::cursor::Cursor;
@@ -33,8 +31,7 @@ const WAIT_MS: i32 = 500;
 
 /// A batch of `records` records with random values of `bytes` bytes, at the time of now.
 pub(crate) fn batch(records: usize, bytes: usize) -> Bytes {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("now is after 1970");
-    let now = i64::try_from(since_epoch.as_millis()).expect("now is before the year 292,000,000");
+    let now = batch::now();
     let mut random = Random::new(1);
     let mut value = || -> Vec<u8> { (0..bytes).map(|_| random.number().to_be_bytes()[0]).collect() };
     Batch::of((0..records).map(|_| Record::of(value()).at(now))).encode()

@@ -185,7 +185,7 @@ pub(crate) fn cell(values: &[f64]) -> String {
 }
 
 /// The median of the ratios turn by turn.
-fn ratio(values: &[f64], of: Option<&[f64]>, is_itself: bool) -> String {
+pub(crate) fn ratio(values: &[f64], of: Option<&[f64]>, is_itself: bool) -> String {
     match of {
         Some(of) if !is_itself && of.iter().all(|value| *value > 0.0) => {
             let ratios: Vec<f64> = values.iter().zip(of).map(|(value, of)| value / of).collect();

@@ -10,18 +10,17 @@ use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::incremental_alter_configs_request as incremental;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::{
     AlterConfigsRequest, CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
     DescribeLogDirsRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetDeleteRequest, OffsetForLeaderEpochRequest,
+    MetadataRequest, OffsetDeleteRequest, OffsetForLeaderEpochRequest,
 };
 use millpond_compat_tests::batch::Batch;
 use millpond_compat_tests::requests::{
-    FETCH, PRODUCE, commit, create_topic, fetch, metadata, name, position, produce, read_log, text,
+    FETCH, PRODUCE, commit, create_topic, fetch, list_offsets, metadata, name, position, produce, read_log, text,
 };
 use uuid::Uuid;
 
@@ -111,10 +110,7 @@ fn offsets_and_positions_are_told_by_any_name() {
     let server = pond_with_trades();
     append(&mut server.wire(), TRADES, "a");
     for (nth, (mut wire, topic)) in (0..).zip(spellings(&server)) {
-        let latest = ListOffsetsPartition::default().with_timestamp(-1).with_current_leader_epoch(-1);
-        let asked = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![latest]);
-        let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![asked]);
-        let answer = wire.call(7, &request).topics.remove(0);
+        let answer = wire.call(7, &list_offsets(topic, 0, -1)).topics.remove(0);
         let part = &answer.partitions[0];
         assert_eq!((answer.name.as_str(), part.error_code, part.offset), (topic, 0, 1));
 

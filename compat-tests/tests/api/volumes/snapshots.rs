@@ -4,12 +4,10 @@ use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
     CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
-    ListOffsetsRequest,
 };
-use millpond_compat_tests::requests::{FETCH, commit, fetch, name, position, read_log, text};
+use millpond_compat_tests::requests::{FETCH, commit, fetch, list_offsets, name, position, read_log, text};
 
 use super::*;
 
@@ -71,10 +69,7 @@ fn a_snapshot_is_read_as_it_was_by_each_of_its_names() {
         assert!(batches.iter().all(|batch| batch.leader_epoch == epoch && batch.records[0].timestamp == 1_000));
         let beyond = wire.call(FETCH, &fetch(&[(topic, 0, 3)])).responses.remove(0);
         assert_eq!(beyond.partitions[0].error_code, OFFSET_OUT_OF_RANGE, "{topic}");
-        let latest = ListOffsetsPartition::default().with_timestamp(-1).with_current_leader_epoch(-1);
-        let asked = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![latest]);
-        let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![asked]);
-        assert_eq!(wire.call(7, &request).topics[0].partitions[0].offset, 2, "{topic}");
+        assert_eq!(wire.call(7, &list_offsets(topic, 0, -1)).topics[0].partitions[0].offset, 2, "{topic}");
         ids.push((described(&mut wire, topic).topic_id, topic));
     }
     ids.push((described(&mut server.wire(), TRADES).topic_id, "the volume's own"));

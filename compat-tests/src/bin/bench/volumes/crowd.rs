@@ -7,8 +7,7 @@ use std::path::Path;
 use super::bed::{Bed, VOLUME, topic_of};
 use super::load::{fetch, produce, small_batch};
 use crate::arguments::Arguments;
-use crate::measure::median;
-use crate::report::{cell, number};
+use crate::report::{cell, ratio};
 use crate::table::Table;
 
 const PARTITIONS: u32 = 100;
@@ -45,10 +44,8 @@ pub(crate) fn run(arguments: &Arguments, base: &Path) -> Table {
     let head = ["present", "produce, CPU-µs/batch", "ratio", "fetch", "ratio", "fetch of what is oldest", "ratio"];
     let mut table = Table::new("volumes: CPU per batch of 1 KiB", &head);
     for (at, case) in cases.iter().enumerate() {
-        let ratio_to = |reference: usize, of: fn(&Case) -> &Vec<f64>| {
-            let ratios = of(case).iter().zip(of(&cases[reference])).map(|(own, other)| own / other);
-            number(median(&ratios.collect::<Vec<_>>()))
-        };
+        let ratio_to =
+            |reference: usize, of: fn(&Case) -> &Vec<f64>| ratio(of(case), Some(of(&cases[reference])), false);
         table.add(vec![
             case.name.clone(),
             cell(&case.produced),

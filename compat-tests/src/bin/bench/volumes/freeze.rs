@@ -70,11 +70,7 @@ fn measure(arguments: &Arguments, base: &Path, partitions: u32, mib: u64) -> Vec
     });
     let (snapshots, clones) = jobs;
     let of = |spans: &[Span]| cell(&spans.iter().map(|span| span.seconds * 1e3).collect::<Vec<_>>());
-    let longest_at = |spans: &[Span]| {
-        let longest =
-            |span: &Span| answered.iter().filter(|it| span.meets(it)).map(|it| it.seconds()).fold(0.0, f64::max);
-        cell(&spans.iter().map(|span| longest(span) * 1e3).collect::<Vec<_>>())
-    };
+    let longest_at = |spans: &[Span]| cell(&spans.iter().map(|span| span.longest(&answered)).collect::<Vec<_>>());
     vec![
         partitions.to_string(),
         mib.to_string(),
@@ -94,8 +90,7 @@ fn elsewhere(answered: &[Answered], snapshots: &[Span], clones: &[Span]) -> Stri
     seconds.sort_by(f64::total_cmp);
     let length = Duration::from_secs_f64(seconds[seconds.len() / 2]);
     let quiet = all.iter().map(|span| Span { begin: span.rest, end: span.rest + length, ..**span });
-    let longest = |span: Span| answered.iter().filter(|it| span.meets(it)).map(|it| it.seconds()).fold(0.0, f64::max);
-    cell(&quiet.map(|span| longest(span) * 1e3).collect::<Vec<_>>())
+    cell(&quiet.map(|span| span.longest(answered)).collect::<Vec<_>>())
 }
 
 /// Something that took a while.
@@ -112,6 +107,11 @@ impl Span {
     /// Whether a request was under way meanwhile.
     fn meets(&self, answered: &Answered) -> bool {
         answered.due < self.end && answered.at > self.begin
+    }
+
+    /// The longest of those answers, in milliseconds.
+    fn longest(&self, answered: &[Answered]) -> f64 {
+        answered.iter().filter(|it| self.meets(it)).map(|it| it.seconds() * 1e3).fold(0.0, f64::max)
     }
 }
 

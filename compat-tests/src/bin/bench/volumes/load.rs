@@ -6,13 +6,12 @@ use std::thread;
 use bytes::Bytes;
 
 use crate::connection::{Connection, check};
+use crate::consume::receive_share;
 use crate::frames::{self, BATCH_RECORDS, RECORD_BYTES};
 
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 16;
 const ACKS_ALL: i16 = -1;
-/// Partitions that one fetch names.
-const PARTITIONS_AT_ONCE: usize = 8;
 
 /// Batches of one record of this many bytes.
 pub(crate) fn small_batch(bytes: usize) -> Bytes {
@@ -61,25 +60,8 @@ pub(crate) fn fetch(address: &str, topic: &str, partitions: u32, (from, to): (i6
         for nth in 0..CONNECTIONS {
             scope.spawn(move || {
                 let own = (0..partitions).skip(nth).step_by(CONNECTIONS).map(|partition| (partition, from));
-                fetch_from(&mut Connection::open(address), topic, own.collect(), to);
+                receive_share(&mut Connection::open(address), topic, own.collect(), to);
             });
         }
     });
-}
-
-fn fetch_from(connection: &mut Connection, topic: &str, mut left: VecDeque<(u32, i64)>, to: i64) {
-    while !left.is_empty() {
-        let asked: Vec<(u32, i64)> = left.drain(..left.len().min(PARTITIONS_AT_ONCE)).collect();
-        connection.send(&mut frames::fetch(topic, &asked), &[]);
-        let answer = connection.receive();
-        let fetched = frames::read_fetched(&answer[4..]).expect("the answer to a fetch reads as one");
-        for (partition, from) in asked {
-            let part = fetched.iter().find(|part| part.partition == partition).expect("each partition is answered");
-            assert_eq!(part.error_code, 0, "the error of {topic}-{partition}");
-            let next = frames::end_of(part.records).unwrap_or(from);
-            if next < to {
-                left.push_back((partition, next));
-            }
-        }
-    }
 }
