@@ -19,12 +19,16 @@ enum GroupCommand {
     /// List the consumer groups with their states and members
     List {
         #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
         remote: RemoteArgs,
     },
     /// Show a group's members, positions and lag
     Describe {
         /// Its id
         group: String,
+        #[command(flatten)]
+        of: Of,
         #[command(flatten)]
         remote: RemoteArgs,
     },
@@ -33,34 +37,51 @@ enum GroupCommand {
         /// Its id
         group: String,
         #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
         remote: RemoteArgs,
     },
+}
+
+/// Where a group's clients are.
+#[derive(Args, Debug)]
+struct Of {
+    /// Of clients at the listeners of this volume or snapshot, such as trading-v2 or trading@close [default: of those where
+    /// everything is shown]
+    #[arg(long, value_name = "VOLUME[@SNAPSHOT]")]
+    of: Option<String>,
+}
+
+impl Of {
+    fn query(&self) -> Vec<(&str, &str)> {
+        self.of.iter().map(|of| ("of", of.as_str())).collect()
+    }
 }
 
 impl GroupArgs {
     /// Does it, and prints the answer.
     pub async fn run(self) -> Result<(), Failure> {
         let text = match self.command {
-            GroupCommand::List { remote } => list(&remote).await?,
-            GroupCommand::Describe { group, remote } => describe(&remote, &group).await?,
-            GroupCommand::Delete { group, remote } => delete(&remote, &group).await?,
+            GroupCommand::List { of, remote } => list(&remote, &of).await?,
+            GroupCommand::Describe { group, of, remote } => describe(&remote, &group, &of).await?,
+            GroupCommand::Delete { group, of, remote } => delete(&remote, &group, &of).await?,
         };
         Ok(print(&text)?)
     }
 }
 
-async fn list(args: &RemoteArgs) -> Result<String, Failure> {
-    let list: GroupList = Remote::new(args)?.get(&["groups"]).await?;
+async fn list(args: &RemoteArgs, of: &Of) -> Result<String, Failure> {
+    let list: GroupList = Remote::new(args)?.get_with(&["groups"], &of.query()).await?;
     if args.json { json(&list) } else { Ok(show_list(&list)) }
 }
 
-async fn describe(args: &RemoteArgs, group: &str) -> Result<String, Failure> {
-    let group: Group = Remote::new(args)?.get(&["groups", group]).await?;
+async fn describe(args: &RemoteArgs, group: &str, of: &Of) -> Result<String, Failure> {
+    let group: Group = Remote::new(args)?.get_with(&["groups", group], &of.query()).await?;
     if args.json { json(&group) } else { Ok(show(&group)) }
 }
 
-async fn delete(args: &RemoteArgs, group: &str) -> Result<String, Failure> {
-    Remote::new(args)?.delete(&["groups", group]).await?;
+async fn delete(args: &RemoteArgs, group: &str, of: &Of) -> Result<String, Failure> {
+    Remote::new(args)?.delete_with(&["groups", group], &of.query()).await?;
     if args.json {
         return json(&Deleted { deleted: group.to_owned() });
     }

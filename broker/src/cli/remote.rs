@@ -84,13 +84,17 @@ impl Remote {
 
     /// Deletes what lies at `path`, whatever it holds if it is by force.
     pub async fn delete_by_force(&self, path: &[&str], force: bool) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, path)?.query(&[("force", force)]);
-        self.send(request).await.map(|_| ())
+        self.delete_with(path, &[("force", if force { "true" } else { "false" })]).await
+    }
+
+    /// Deletes what lies at `path` with parameters.
+    pub async fn delete_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<(), Failure> {
+        self.send(self.request(Method::DELETE, path)?.query(query)).await.map(|_| ())
     }
 
     /// Deletes what lies at `path`.
     pub async fn delete(&self, path: &[&str]) -> Result<(), Failure> {
-        self.send(self.request(Method::DELETE, path)?).await.map(|_| ())
+        self.delete_with(path, &[]).await
     }
 
     fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {

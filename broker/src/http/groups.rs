@@ -5,8 +5,12 @@
 //! | `GET /v1/groups` | [`GroupList`] |
 //! | `GET /v1/groups/{id}` | [`Group`], 404 |
 //! | `DELETE /v1/groups/{id}` | 204, 404, 409 where it has members |
+//!
+//! Members and topics are those of clients where everything is shown. Those of clients at the listeners of a volume or a snapshot
+//! are asked for with `?of=trading@close`, and found under their short names.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -15,14 +19,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::HttpState;
+use super::listeners::scope_of;
 use super::path::Path;
 use super::problem::Problem;
+use super::query::Query;
+use super::topics::{Of, problem};
 use crate::broker::Broker;
 use crate::groups::assignment::assigned_partitions;
 use crate::groups::positions::PositionError;
 use crate::groups::request::{GroupDescription, MemberDescription};
 use crate::groups::{GroupError, GroupKey};
 use crate::scope::Scope;
+use crate::topics::Frozen;
 
 /// All groups, by id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -109,13 +117,33 @@ impl GroupPosition {
     }
 }
 
-pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<GroupList>, Problem> {
+/// Where groups are.
+struct Seen {
+    scope: Scope,
+    /// What a snapshot shows: it stays known while this is held.
+    _frozen: Option<Arc<Frozen>>,
+}
+
+impl Seen {
+    async fn of(broker: &Broker, Of { of }: Of) -> Result<Self, Problem> {
+        let Some(of) = of else { return Ok(Self { scope: Scope::Everything, _frozen: None }) };
+        let scope = scope_of(broker, &of)?;
+        let frozen = match scope {
+            Scope::Snapshot(pin) => Some(broker.topics.load(pin).await.map_err(|error| problem(&of, &error))?),
+            Scope::Everything | Scope::Volume(_) => None,
+        };
+        Ok(Self { scope, _frozen: frozen })
+    }
+}
+
+pub(super) async fn list(State(state): State<HttpState>, Query(of): Query<Of>) -> Result<Json<GroupList>, Problem> {
     let broker = state.broker()?;
-    let groups = broker.groups.list(Scope::Everything).into_iter();
+    let seen = Seen::of(broker, of).await?;
+    let groups = broker.groups.list(seen.scope).into_iter();
     let summary = |(group, described): (String, GroupDescription)| GroupSummary {
         state: described.state.name().to_owned(),
         protocol_type: described.protocol_type.unwrap_or_default(),
-        members: members(broker, &group),
+        members: members(broker, seen.scope, &group),
         group,
     };
     Ok(Json(GroupList { groups: groups.map(summary).collect() }))
@@ -124,11 +152,13 @@ pub(super) async fn list(State(state): State<HttpState>) -> Result<Json<GroupLis
 pub(super) async fn describe(
     State(state): State<HttpState>,
     Path(group): Path<String>,
+    Query(of): Query<Of>,
 ) -> Result<Json<Group>, Problem> {
     let broker = state.broker()?;
-    let described = broker.groups.describe(&GroupKey::new(Scope::Everything, &group)).ok_or_else(|| unknown(&group))?;
+    let seen = Seen::of(broker, of).await?;
+    let described = broker.groups.describe(&GroupKey::new(seen.scope, &group)).ok_or_else(|| unknown(&group))?;
     Ok(Json(Group {
-        positions: positions(broker, &group),
+        positions: positions(broker, seen.scope, &group),
         group,
         state: described.state.name().to_owned(),
         protocol_type: described.protocol_type.unwrap_or_default(),
@@ -137,8 +167,14 @@ pub(super) async fn describe(
     }))
 }
 
-pub(super) async fn delete(State(state): State<HttpState>, Path(group): Path<String>) -> Result<StatusCode, Problem> {
-    let begun = state.broker()?.groups.delete(&GroupKey::new(Scope::Everything, &group));
+pub(super) async fn delete(
+    State(state): State<HttpState>,
+    Path(group): Path<String>,
+    Query(of): Query<Of>,
+) -> Result<StatusCode, Problem> {
+    let broker = state.broker()?;
+    let seen = Seen::of(broker, of).await?;
+    let begun = broker.groups.delete(&GroupKey::new(seen.scope, &group));
     let done = begun.map_err(|error| refused(&group, error))?.await;
     match done {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
@@ -166,8 +202,8 @@ fn unknown(group: &str) -> Problem {
 }
 
 /// How many there are now: a list has no members.
-fn members(broker: &Broker, group: &str) -> usize {
-    let described = broker.groups.describe(&GroupKey::new(Scope::Everything, group));
+fn members(broker: &Broker, scope: Scope, group: &str) -> usize {
+    let described = broker.groups.describe(&GroupKey::new(scope, group));
     described.map_or(0, |described| described.members.len())
 }
 
@@ -184,10 +220,10 @@ fn member(seen: MemberDescription) -> GroupMember {
 }
 
 /// The group's positions in topics that are listed.
-fn positions(broker: &Broker, group: &str) -> Vec<GroupPosition> {
+fn positions(broker: &Broker, scope: Scope, group: &str) -> Vec<GroupPosition> {
     let mut positions = BTreeMap::new();
-    for found in broker.groups.all_positions(Scope::Everything, group) {
-        let Some(topic) = broker.topics.listed(Scope::Everything, found.home, &found.topic) else { continue };
+    for found in broker.groups.all_positions(scope, group) {
+        let Some(topic) = broker.topics.listed(scope, found.home, &found.topic) else { continue };
         let partition = i32::try_from(found.partition).unwrap_or(i32::MAX);
         let position = GroupPosition {
             topic: topic.name().to_string(),
@@ -210,9 +246,9 @@ mod tests {
     use crate::topics::NewTopic;
 
     /// Commits a position of a client that is outside of the group protocol.
-    async fn commit(broker: &Broker, group: &str, offset: i64) {
+    async fn commit(broker: &Broker, scope: Scope, group: &str, offset: i64) {
         let new = NewTopic { name: "trades".to_owned(), ..NewTopic::default() };
-        let found = broker.topics.create(Scope::Everything, new).await.unwrap();
+        let found = broker.topics.create(scope, new).await.unwrap();
         let topic = PositionTopic {
             home: found.home(),
             is_restored: found.is_restored(),
@@ -225,14 +261,14 @@ mod tests {
         };
         let commit = Commit { topic, partition: 0, offset, leader_epoch: -1, metadata: "note".to_owned() };
         let claim = MemberClaim { member_id: String::new(), instance_id: None, generation: -1 };
-        let key = GroupKey::new(Scope::Everything, group);
+        let key = GroupKey::new(scope, group);
         broker.groups.commit(&key, &claim, vec![commit]).await.pop().unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn a_group_is_listed_and_described_with_its_positions() {
         let server = Server::with_broker().await;
-        commit(server.broker(), "readers/1", 0).await;
+        commit(server.broker(), Scope::Everything, "readers/1", 0).await;
 
         let list: GroupList = reqwest::get(server.url("/v1/groups")).await.unwrap().json().await.unwrap();
         assert_eq!(list.groups.len(), 1);
@@ -248,6 +284,32 @@ mod tests {
         assert_eq!(described["positions"][0]["committed"], 0);
         assert_eq!(server.ask("DELETE", "/v1/groups/readers%2F1", "").await.0, 204);
         assert_eq!(server.refused("GET", "/v1/groups/readers%2F1", "").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn groups_at_the_listeners_of_a_volume_are_asked_for_by_its_name() {
+        let server = Server::with_broker().await;
+        let (_, volume) = server.ask("POST", "/v1/volumes", r#"{"name": "trading", "listed": false}"#).await;
+        commit(server.broker(), Scope::of_number(volume["id"].as_u64().unwrap()), "readers", 0).await;
+        let groups = async |of: &str| {
+            let (_, list) = server.ask("GET", &format!("/v1/groups{of}"), "").await;
+            list["groups"].as_array().unwrap().len()
+        };
+        assert_eq!((groups("").await, groups("?of=trading").await, groups("?of=default").await), (0, 1, 0));
+        server.ask("POST", "/v1/volumes/trading/snapshots", r#"{"name": "close"}"#).await;
+        for (of, there) in [("trading", 200), ("trading@close", 200), ("default", 404), ("no", 404)] {
+            let (status, found) = server.ask("GET", &format!("/v1/groups/readers?of={of}"), "").await;
+            assert_eq!(status, there, "{of}: {found}");
+            if there == 200 {
+                assert_eq!(
+                    (&found["positions"][0]["topic"], found["positions"].as_array().unwrap().len()),
+                    (&"trades".into(), 1)
+                );
+            }
+        }
+        assert_eq!(server.refused("DELETE", "/v1/groups/readers", "").await.0, 404);
+        assert_eq!(server.ask("DELETE", "/v1/groups/readers?of=trading", "").await.0, 204);
+        assert_eq!(groups("?of=trading").await, 0);
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use super::volumes::{self, Moment, NewVolume, Volume, VolumeChange, VolumeList};
 pub(super) fn resources() -> Resources {
     let resources = of_volumes(Resources::new());
     let resources = of_snapshots(of_streams(resources));
-    of_topics(of_listeners(of_schedules(of_clones(resources))))
+    of_groups(of_topics(of_listeners(of_schedules(of_clones(resources)))))
 }
 
 fn get(path: &'static str, summary: &'static str) -> Operation {
@@ -135,7 +135,6 @@ fn of_listeners(resources: Resources) -> Resources {
 fn of_topics(resources: Resources) -> Resources {
     const ALL: &str = "/v1/topics";
     const ONE: &str = "/v1/topics/{name}";
-    const GROUP: &str = "/v1/groups/{id}";
     let of = "A volume or VOLUME@SNAPSHOT, whose topics are listed in place of those that are shown to all";
     let list = get(ALL, "Lists the topics").query("of", "string", false, of);
     let alter = patch(ONE, "Changes a topic").takes::<TopicChange>();
@@ -145,7 +144,17 @@ fn of_topics(resources: Resources) -> Resources {
         .on(get(ONE, "Describes a topic").gives::<Topic>(200).fails(&[404]), topics::describe)
         .on(alter.gives::<Topic>(200).fails(&[404, 409]), topics::alter)
         .on(delete(ONE, "Deletes a topic").fails(&[409]), topics::delete)
-        .on(get("/v1/groups", "Lists the consumer groups").gives::<GroupList>(200), groups::list)
-        .on(get(GROUP, "Describes a group").gives::<Group>(200).fails(&[404]), groups::describe)
-        .on(delete(GROUP, "Deletes a group without members, and its positions").fails(&[409]), groups::delete)
+}
+
+fn of_groups(resources: Resources) -> Resources {
+    const ONE: &str = "/v1/groups/{id}";
+    let of = |operation: Operation| {
+        let of = "A volume or VOLUME@SNAPSHOT: groups of clients at its listeners, in place of those where everything is shown";
+        operation.query("of", "string", false, of)
+    };
+    let delete = delete(ONE, "Deletes a group without members, and its positions");
+    resources
+        .on(of(get("/v1/groups", "Lists the consumer groups").gives::<GroupList>(200).fails(&[404])), groups::list)
+        .on(of(get(ONE, "Describes a group").gives::<Group>(200).fails(&[404])), groups::describe)
+        .on(of(delete.fails(&[409])), groups::delete)
 }

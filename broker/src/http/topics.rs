@@ -124,11 +124,11 @@ pub struct TopicChange {
     pub config: BTreeMap<String, Option<String>>,
 }
 
-/// Which topics.
+/// Of which volume or snapshot.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Of {
-    of: Option<String>,
+    pub(super) of: Option<String>,
 }
 
 pub(super) async fn list(
@@ -254,7 +254,7 @@ async fn topic(broker: &Broker, found: &Resolved) -> Result<Topic, Problem> {
 }
 
 /// What went wrong with the topic `name`, for people.
-fn problem(name: &str, error: &TopicError) -> Problem {
+pub(super) fn problem(name: &str, error: &TopicError) -> Problem {
     let of = |status, kind: &str, title: &str| Problem::new(status, kind, title, error.to_string());
     let invalid = |kind, title| of(StatusCode::BAD_REQUEST, kind, title);
     match error {
