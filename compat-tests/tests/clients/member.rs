@@ -56,9 +56,20 @@ impl Own {
         }
     }
 
+    async fn poll_until_it_has(&mut self, partitions: usize) {
+        self.poll_until("it has its partitions", |member| member.owned.len() == partitions).await;
+    }
+
     fn partitions(&self) -> BTreeSet<i32> {
         self.owned.keys().copied().collect()
     }
+}
+
+/// A broker, a topic of four partitions, the name of a group.
+fn world() -> (Target, String, String) {
+    let target = Target::start();
+    let topic = topic(target.address(), 4, &[]);
+    (target, topic, fresh("group"))
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -75,8 +86,7 @@ fn send(address: &str, topic: &str, prefix: &str) -> Vec<String> {
 
 #[test]
 fn a_member_begins_where_its_group_has_come_to() {
-    let target = Target::start();
-    let (topic, group) = (topic(target.address(), 4, &[]), fresh("group"));
+    let (target, topic, group) = world();
     let first = send(target.address(), &topic, "first");
     run(async {
         let mut member = Own::new(target.address(), &group, &topic).await;
@@ -98,22 +108,21 @@ fn a_member_begins_where_its_group_has_come_to() {
 
 #[test]
 fn members_share_hand_over_and_are_told_what_is_not_theirs_any_more() {
-    let target = Target::start();
-    let (topic, group) = (topic(target.address(), 4, &[]), fresh("group"));
+    let (target, topic, group) = world();
     run(async {
         let mut one = Own::new(target.address(), &group, &topic).await;
-        one.poll_until("it has all", |member| member.owned.len() == 4).await;
+        one.poll_until_it_has(4).await;
         let stale = one.consumer.generation();
         let address = target.address().to_owned();
         let (group_of_two, topic_of_two) = (group.clone(), topic.clone());
         let (tell, told) = tokio::sync::oneshot::channel();
         let two = tokio::spawn(async move {
             let mut two = Own::new(&address, &group_of_two, &topic_of_two).await;
-            two.poll_until("it has a share", |member| member.owned.len() == 2).await;
+            two.poll_until_it_has(2).await;
             tell.send(two.partitions()).expect("somebody listens");
             two
         });
-        one.poll_until("it has a share", |member| member.owned.len() == 2).await;
+        one.poll_until_it_has(2).await;
         assert!(one.consumer.generation() > stale);
         let share = told.await.expect("the other one has a share");
         let both: BTreeSet<i32> = one.partitions().union(&share).copied().collect();
@@ -121,24 +130,23 @@ fn members_share_hand_over_and_are_told_what_is_not_theirs_any_more() {
         let mut two = two.await.expect("it goes on");
         assert!(two.consumer.commit(&two.owned).await.expect("a commit"));
         two.consumer.leave().await.expect("it leaves");
-        one.poll_until("it has all again", |member| member.owned.len() == 4).await;
+        one.poll_until_it_has(4).await;
     });
 }
 
 #[test]
 fn it_shares_with_librdkafka() {
-    let target = Target::start();
-    let (topic, group) = (topic(target.address(), 4, &[]), fresh("group"));
+    let (target, topic, group) = world();
     run(async {
         let mut own = Own::new(target.address(), &group, &topic).await;
-        own.poll_until("it has all", |member| member.owned.len() == 4).await;
+        own.poll_until_it_has(4).await;
         let address = target.address().to_owned();
         let other = tokio::task::spawn_blocking(move || {
             let mut members = [Member::join(&address, &group, &topic, &[])];
             crate::support::poll_until("it has a share", &mut members, |members| members[0].owned().len() == 2);
             members[0].owned()
         });
-        own.poll_until("it has a share", |member| member.owned.len() == 2).await;
+        own.poll_until_it_has(2).await;
         let mine = own.partitions();
         let deadline = Instant::now() + LIMIT;
         while !other.is_finished() {
