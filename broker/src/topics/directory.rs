@@ -186,9 +186,14 @@ impl Directory {
         short(DEFAULT_STREAM, labels)
     }
 
-    /// Whether the place of a topic id is shown in a scope, and a topic there has this spelling.
-    pub(super) fn find_id(&self, scope: Scope, home: Scope, spelling: Spelling) -> Option<&Arc<Place>> {
-        let place = self.place(home).filter(|_| scope.shows(home))?;
+    /// The place that a topic id means in a scope, and the spelling there: if that is shown, and a topic there has this spelling.
+    ///
+    /// To a scoped client the ids of those that its volume was cloned from mean its own topics, as their names do. A client whose port moves to a clone has
+    /// requests under way with the ids that it knows: refused, an older batch would come behind a newer one, and never be taken.
+    pub(super) fn find_id(&self, scope: Scope, home: Scope, spelling: Spelling) -> Option<(&Arc<Place>, Spelling)> {
+        let (home, spelling) =
+            if scope.shows(home) { (home, spelling) } else { self.inherited_id(scope, home, spelling)? };
+        let place = self.place(home)?;
         let is_snapshot = place.snapshot().is_some();
         let is_scoped = scope != Scope::Everything;
         let is_used = match spelling.form {
@@ -197,7 +202,20 @@ impl Directory {
             Form::Alias | Form::SnapshotPath => is_snapshot,
         };
         let whose = usize::from(spelling.whose);
-        (is_used && whose < if is_scoped { place.names.len() } else { 1 }).then_some(place)
+        (is_used && whose < if is_scoped { place.names.len() } else { 1 }).then_some((place, spelling))
+    }
+
+    /// An id of a volume that the one in a scope comes from, as an id there.
+    fn inherited_id(&self, scope: Scope, home: Scope, spelling: Spelling) -> Option<(Scope, Spelling)> {
+        let Scope::Volume(ancestor) = home else { return None };
+        let generation = self.place(scope)?.names.iter().position(|name| name.id == ancestor)?;
+        let whose = match spelling.form {
+            // The same name, whoever's it is: to a producer this is no second one.
+            Form::Short => spelling.whose,
+            Form::Dotted | Form::Path => spelling.whose.checked_add(u8::try_from(generation).ok()?)?,
+            Form::Alias | Form::SnapshotPath => return None,
+        };
+        Some((scope, Spelling { whose, ..spelling }))
     }
 }
 
@@ -267,7 +285,7 @@ impl Said {
 
     /// What a volume is called, and those that it was cloned from, the nearest first.
     fn names(&self, volume: &Volume, timeline: TimelineId) -> Vec<HomeName> {
-        let own = HomeName { volume: Arc::clone(&volume.name), mount: Arc::clone(&volume.mount) };
+        let own = HomeName { id: volume.id, volume: Arc::clone(&volume.name), mount: Arc::clone(&volume.mount) };
         let Some(ancestors) = self.ancestors.get(&volume.id) else {
             return self.names_by_origin(own, volume, timeline);
         };
@@ -276,7 +294,8 @@ impl Said {
         for ancestor in ancestors.iter().take(Spelling::NAMES_MAX - 1) {
             if !ids.contains(&ancestor.id) {
                 ids.push(ancestor.id);
-                names.push(HomeName { volume: ancestor.name.as_str().into(), mount: ancestor.mount.as_str().into() });
+                let (volume, mount) = (ancestor.name.as_str().into(), ancestor.mount.as_str().into());
+                names.push(HomeName { id: VolumeId(ancestor.id), volume, mount });
             }
         }
         names
@@ -300,10 +319,10 @@ impl Said {
     /// What a volume is, or was, called.
     fn name(&self, id: VolumeId) -> Option<HomeName> {
         if let Some(volume) = self.volumes.get(&id) {
-            return Some(HomeName { volume: Arc::clone(&volume.name), mount: Arc::clone(&volume.mount) });
+            return Some(HomeName { id, volume: Arc::clone(&volume.name), mount: Arc::clone(&volume.mount) });
         }
         let (name, former) = self.former.iter().find(|(_, former)| former.id == id.0)?;
-        Some(HomeName { volume: Arc::clone(name), mount: former.mount.as_str().into() })
+        Some(HomeName { id, volume: Arc::clone(name), mount: former.mount.as_str().into() })
     }
 }
 

@@ -124,14 +124,14 @@ impl Topics {
         self.resolve(scope, name)
     }
 
-    /// The topic that an id means to a client of a scope.
+    /// The topic that an id means to a client of a scope. It keeps that id, also where the topic's own is another.
     pub fn resolve_id(&self, scope: Scope, id: &Uuid) -> Result<Resolved, TopicError> {
         let TopicIdParts { spelling, home, number } = TopicIdParts::of(id).ok_or(TopicError::UnknownId)?;
         let directory = self.directory();
-        let place = directory.find_id(scope, home, spelling).ok_or(TopicError::UnknownId)?;
+        let (place, spelling) = directory.find_id(scope, home, spelling).ok_or(TopicError::UnknownId)?;
         let open = place.open(&self.0.recent)?;
         let topic = open.topic_by_number(number).ok_or(TopicError::UnknownId)?;
-        Ok(self.resolved(open, topic, spelling))
+        Ok(Resolved { id: *id, ..self.resolved(open, topic, spelling) })
     }
 
     /// All topics that a client of a scope is shown who names none, by name. Every listing is made from this one. (Those of

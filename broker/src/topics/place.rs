@@ -22,6 +22,7 @@ const POSITIONS_TOPIC: &str = "__consumer_offsets";
 /// What a volume is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HomeName {
+    pub(super) id: VolumeId,
     pub(super) volume: Arc<str>,
     pub(super) mount: Arc<str>,
 }
@@ -129,7 +130,7 @@ impl Place {
     /// What a topic is called in a spelling.
     pub(super) fn name_of(&self, topic: &Topic, Spelling { form, whose }: Spelling) -> Arc<str> {
         let TopicName { stream, topic: name } = &topic.name;
-        let HomeName { volume, mount } = self.names.get(usize::from(whose)).unwrap_or(self.own());
+        let HomeName { volume, mount, .. } = self.names.get(usize::from(whose)).unwrap_or(self.own());
         let snapshot = self.snapshot().map_or("", |name| &**name);
         match form {
             Form::Short => topic.name.short(),

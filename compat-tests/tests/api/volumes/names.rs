@@ -20,13 +20,15 @@ use kafka_protocol::messages::{
 };
 use millpond_compat_tests::batch::Batch;
 use millpond_compat_tests::requests::{
-    FETCH, PRODUCE, commit, create_topic, fetch, list_offsets, metadata, name, position, produce, read_log, text,
+    FETCH, PRODUCE, commit, create_topic, fetch, init_producer, list_offsets, metadata, name, position, produce,
+    read_log, text,
 };
 use uuid::Uuid;
 
 use super::*;
 use crate::group::id;
 
+const INVALID_REQUEST: i16 = 42;
 const TOPIC: i8 = 2;
 
 /// A connection to the listener that takes it, and a spelling of the topic of most tests.
@@ -249,8 +251,6 @@ fn a_scope_does_not_know_the_ids_of_others() {
     let own = described(&mut scoped("v2"), "taq.trades").topic_id;
     let foreign: Vec<Uuid> = [
         described(&mut server.wire(), "plain").topic_id,
-        described(&mut server.wire(), TRADES).topic_id,
-        described(&mut scoped("trading"), "taq.trades").topic_id,
         described(&mut scoped("trading@close"), "taq.trades").topic_id,
         Uuid::from_u128(9),
     ]
@@ -272,6 +272,46 @@ fn a_scope_does_not_know_the_ids_of_others() {
     assert_eq!(wire.call(13, &request).responses[0].partitions[0].error_code, 0);
     // Short names are of listeners that show one thing alone.
     assert_eq!(server.wire().call(13, &request).responses[0].partitions[0].error_code, UNKNOWN_TOPIC_ID);
+}
+
+/// What a client has under way, or knows for ever, when its port moves to a clone.
+#[test]
+fn a_clone_takes_the_ids_of_what_it_comes_from_for_its_own_topics() {
+    let server = pond_with_trades();
+    append(&mut server.wire(), TRADES, "a");
+    let scoped = |shows: &str| Wire::connect(&listen(&server, shows));
+    let short = described(&mut scoped("trading"), "taq.trades").topic_id;
+    let dotted = described(&mut server.wire(), TRADES).topic_id;
+    clone(&server, "trading", "v2");
+    clone(&server, "v2", "v3");
+    create(&mut server.wire(), "trading.taq.later");
+    let later = described(&mut scoped("trading"), "taq.later").topic_id;
+    let mut wire = scoped("v3");
+    let producer = wire.call(4, &init_producer()).producer_id.0;
+    let mut write = |id: Uuid, sequence: i32| {
+        let batch = Batch::of_value("mine").producer(producer, 0, sequence).encode();
+        let mut request = produce(-1, [(String::new(), 0, batch)]);
+        request.topic_data[0].topic_id = id;
+        let answer = wire.call(13, &request).responses.remove(0);
+        assert_eq!(answer.topic_id, id, "an answer has the id of its request");
+        (answer.partition_responses[0].error_code, answer.partition_responses[0].base_offset)
+    };
+    let own = described(&mut scoped("v3"), "taq.trades").topic_id;
+    assert_eq!([write(short, 0), write(short, 1), write(own, 2)], [(0, 1), (0, 2), (0, 3)]);
+    assert_eq!(write(dotted, 3).0, INVALID_REQUEST, "a second name of the topic");
+    assert_eq!(write(later, 3).0, UNKNOWN_TOPIC_ID, "what came behind the clone is not in it");
+    let mut request = fetch(&[("", 0, 0)]);
+    request.topics[0].topic_id = short;
+    let answer = scoped("v3").call(13, &request).responses.remove(0);
+    assert_eq!((answer.topic_id, answer.partitions[0].high_watermark), (short, 4));
+    assert_eq!(read_log(&mut server.wire(), TRADES, 0, 0).1, 1, "the original is what it was");
+    let mut request = fetch(&[("", 0, 0)]);
+    request.topics[0].topic_id = own;
+    assert_eq!(
+        scoped("trading").call(13, &request).responses[0].partitions[0].error_code,
+        UNKNOWN_TOPIC_ID,
+        "no descendant's"
+    );
 }
 
 #[test]
