@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The directories that hold our code.
-const ROOTS: [&str; 7] = [
+const ROOTS: [&str; 8] = [
+    "src",
     "storage/src",
     "storage/tests",
     "storage/benches",
