@@ -21,7 +21,8 @@ impl Model {
         }
         for t in (0..T).filter(|t| s.disk.meta[*t].life == Named) {
             let tl = &s.tl[t];
-            for l in tl.planned.max(s.disk.meta[t].floor)..=tl.durable {
+            let window = tl.planned.max(s.disk.meta[t].floor);
+            for l in window..=tl.durable {
                 if !exact((t as u8, l)) {
                     return Some(if l == tl.durable {
                         "P1 view: live does not read as it should"
@@ -29,6 +30,9 @@ impl Model {
                         "P1 view: the window does not read as it should"
                     });
                 }
+            }
+            if self.compactions_of(s, t, Known::Ever).filter(|made| made.lsn > window).count() > 1 {
+                return Some("P5 space: what two compactions put aside is there at once");
             }
         }
         if let Some((t, f)) = s.reader
@@ -41,6 +45,7 @@ impl Model {
         }
         let quiet = s.facts[0].is_none()
             && s.job.is_none()
+            && s.compacting.is_none()
             && s.branching.is_none()
             && s.reader.is_none()
             && s.taking == [None; S]
@@ -85,20 +90,20 @@ impl Model {
             views.extend((s.tl[t].planned..=s.tl[t].durable).map(|l| (t as u8, l)));
         }
         for t in 0..T {
-            let (tl, mut once) = (&s.tl[t], 0);
+            let tl = &s.tl[t];
             for (i, f) in tl.files.iter().enumerate().filter(|(_, f)| f.exists) {
-                if f.holds & once != 0 {
+                let mut before = tl.files[..i].iter().filter(|f| f.exists);
+                if before.any(|other| other.generation == f.generation && other.holds & f.holds != 0) {
                     return Some("P3 leak: a group is stored twice");
                 }
-                once |= f.holds;
                 if s.disk.meta[t].life == Named && i == tl.active as usize {
                     continue;
                 }
                 for x in bits(f.holds) {
                     let seen = views.iter().any(|v| {
-                        v.1 >= x && self.owner(s, v.0 as usize, x) == t && self.expected(s, *v).0 & bit(x) != 0
+                        self.place(s, *v, x) == Some((t, f.generation)) && self.expected(s, *v).0 & bit(x) != 0
                     });
-                    if !seen && !self.header_needed(s, t, x, tl.planned) {
+                    if !seen && (f.generation > 0 || !self.header_needed(s, t, x, tl.planned)) {
                         return Some("P3 leak: a group that no view needs stays");
                     }
                 }

@@ -77,6 +77,7 @@ impl Model {
         } // system itself is written again and synced
         n.mem = n.disk;
         (n.facts, n.taking, n.branching, n.job, n.reader) = ([None; 2], [None; S], None, None, None);
+        n.compacting = None;
         for t in 0..T {
             self.recover_timeline(before, &mut n, t, kill);
         }
@@ -156,6 +157,7 @@ impl Model {
             .filter(|_| self.ok(Rule::OlderFirst))
             .map_or(0, |i| tl.files[i].first - 1)
             .max(bits(tl.state_at).last().unwrap_or(0))
+            .max(tl.files.iter().filter(|f| f.naming && f.generation > 0).map(|f| f.first).max().unwrap_or(0))
             .max(n.disk.meta[t].floor)
             .max(n.disk.pins.iter().flatten().filter(|v| v.0 as usize == t).map(|v| v.1).max().unwrap_or(0))
             .max(
@@ -174,6 +176,7 @@ impl Model {
             }
         }
         (tl.durable, tl.planned, tl.fenced) = (tl.end, n.disk.meta[t].floor, meta.life == Nameless);
+        tl.forgotten = 0; // what a state-at from before, or the log, still has is known again
         match newest {
             Some(i) => tl.active = i as u8,
             _ if meta.life == Named => {

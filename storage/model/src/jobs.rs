@@ -10,8 +10,8 @@ impl Model {
         match j.step {
             Step::Started if j.out == NONE => j.step = Step::Synced,
             Step::Started => {
-                tl.files[j.out as usize] =
-                    File { exists: true, holds: j.keep, intent: self.ok(Rule::JobIntent), ..Default::default() };
+                let intent = self.ok(Rule::JobIntent);
+                tl.files[j.out as usize] = File { holds: j.keep, intent, ..output_of(tl, j.inputs) };
                 j.step = Step::Written;
             }
             Step::Written => {
@@ -67,6 +67,12 @@ impl Model {
         n.job = if done { None } else { Some(j) };
         out.push((Act::JobStep(was), n));
     }
+}
+
+/// What the output of a job is: as its inputs are, compacted or not.
+pub(crate) fn output_of(tl: &Timeline, inputs: u8) -> File {
+    let File { generation, first, .. } = tl.files[inputs.trailing_zeros() as usize];
+    File { exists: true, generation, first: if generation == 0 { 0 } else { first }, ..Default::default() }
 }
 
 impl Model {

@@ -8,13 +8,16 @@
 //! `state_at` alone. `disk` is the part of `system` that is durable, `mem` adds the facts appended and not yet synced. A crash keeps any prefix of what is not
 //! synced.
 //!
+//! A compaction leaves the last record of each partition, as if all had one key, under the number of its generation. From its fact on views look for what it left, and
+//! for nothing else: no copy of a record counts that lies where they do not look.
+//!
 //! In the engine: need is `segment/need.rs`, jobs are `segment/rewrite.rs` and `collect.rs`, pins and floors `timeline/history.rs`, branches `branches.rs`.
 //! A branch's intent is the fact of a timeline that is being made; a child's own fact keeps what it reads, as its parent's `children` do in memory; numbers come
 //! from counters in `system`.
 //!
 //! Left out: frames (stale bytes, torn groups, rot: the disk is sound), page-cache mode, watermarks and leader epochs, transactions, offsets as such, time,
-//! sled, full disks, quotas, the age of leases, compaction (a fact hides all earlier records of a partition), crashes inside recovery, several jobs or branches
-//! at once. `storage/tests` has most of these, by random search over the engine itself.
+//! sled, full disks, quotas, the age of leases, of compaction what is due when (tombstones, the memory for keys, several outputs, damage), crashes inside recovery, several
+//! jobs of the rewriter or branches at once. `storage/tests` has most of these, by random search over the engine itself.
 
 #![allow(clippy::wildcard_imports, reason = "the files are one small model over the types of this one")]
 #![allow(clippy::enum_glob_use, clippy::many_single_char_names, reason = "states are written down as in mathematics")]
@@ -33,6 +36,7 @@
 #![allow(clippy::print_stdout, reason = "the command line is what this is for")]
 
 mod check;
+mod compact;
 mod crash;
 mod jobs;
 mod need;
@@ -43,6 +47,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+use compact::{Known, Piece, highest, stored};
 use rules::{RULES, Rule};
 use scenarios::SCENARIOS;
 use search::{give, safety_pin_late, sync_edit};
@@ -63,6 +68,11 @@ enum Group {
     Rec(u8),
     Hide(u8),
     Id,
+    /// From here on views find what lies at or below `upto` as that generation left it.
+    Compacted {
+        upto: Lsn,
+        generation: u8,
+    },
 }
 use Group::*;
 
@@ -70,13 +80,14 @@ use Group::*;
 struct File {
     exists: bool,
     log: bool,
-    first: Lsn,    // the LSN it was opened for
-    holds: u8,     // groups in it, a bit per LSN
-    synced: u8,    // those that a power loss spares
-    named: bool,   // by the synced edits
-    naming: bool,  // by all edits
-    dropped: bool, // a synced edit removed it
-    intent: bool,  // output of a job that noted it
+    first: Lsn,     // the LSN it was opened for; where compaction made it, the view that was compacted
+    generation: u8, // which compaction made it, 0: as it was written
+    holds: u8,      // groups in it, a bit per LSN
+    synced: u8,     // those that a power loss spares
+    named: bool,    // by the synced edits
+    naming: bool,   // by all edits
+    dropped: bool,  // a synced edit removed it
+    intent: bool,   // output of a job that noted it
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -98,6 +109,8 @@ struct Timeline {
     state_at: u8,
     planned: Lsn,
     fenced: bool,
+    jobs: u8,      // compactions that were begun; the manifest counts them
+    forgotten: u8, // those whose facts are no longer asked for
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -197,6 +210,16 @@ struct Job {
     floor: Lsn,
     step: Step,
 }
+/// A compaction that runs: beside the job, as its thread does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Compacting {
+    t: u8,
+    home: u8, // the timeline whose files its output is one of
+    at: Lsn,  // the view that it compacts
+    generation: u8,
+    out: u8,
+    step: Step,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Branching {
     new: u8,
@@ -214,6 +237,7 @@ struct State {
     taking: [Option<View>; S], // snapshots asked for, until durable
     branching: Option<Branching>,
     job: Option<Job>,
+    compacting: Option<Compacting>,
     reader: Option<(u8, u8)>,
     given: u16, // ids handed out
     bad: Option<&'static str>,
@@ -236,6 +260,11 @@ enum Act {
     StartJob(u8, u8, u8),
     JobStep(Step),
     Reap(u8, u8),
+    StartCompaction(u8, Lsn),
+    CompactionStep(Step),
+    CompactionFact(u8),
+    GiveUpCompaction(u8),
+    ForgetCompactions(u8),
     Clone(u8, View),
     Restore(u8, View, u8),
     BranchStep(Step),
@@ -275,6 +304,8 @@ struct Bounds {
     settle: bool,
     facts: usize,
     fine: bool,
+    /// How many compactions of a timeline may be begun.
+    compactions: u8,
 }
 // `fine`: each write, sync, edit and unlink of a job, a branch or a roll is a step of its own. Otherwise those steps are
 // one, since with the rules kept a crash among them leads to the state before all or after all of them.
@@ -298,6 +329,7 @@ impl Model {
             taking: [None; S],
             branching: None,
             job: None,
+            compacting: None,
             reader: None,
             given: 0,
             bad: None,

@@ -16,7 +16,9 @@ const BASE: Bounds = Bounds {
     settle: false,
     facts: 2,
     fine: false,
+    compactions: 0,
 };
+const COMPACTS: Bounds = Bounds { snapshots: 0, states_at: 1, facts: 1, compactions: 1, ..BASE };
 pub(crate) const SCENARIOS: &[Bounds] = &[
     Bounds { name: "one, fine", lsns: 2, fine: true, settle: true, ..BASE },
     Bounds { name: "one, readers", lsns: 2, reader: true, fine: true, ..BASE },
@@ -52,4 +54,20 @@ pub(crate) const SCENARIOS: &[Bounds] = &[
         branches: true,
         ..BASE
     },
+    Bounds { name: "one, compacts", compactions: 2, ..COMPACTS },
+    Bounds { name: "one, compacts, fine", lsns: 2, fine: true, ..COMPACTS },
+    Bounds { name: "one, compacts, leaks", snapshots: 1, states_at: 2, compactions: 2, settle: true, ..COMPACTS },
+    Bounds { name: "two, compacts", timelines: 2, lsns: 2, files: 2, branches: true, ..COMPACTS },
+    Bounds { name: "two, compacts, leaks", timelines: 2, lsns: 2, branches: true, settle: true, ..COMPACTS },
+    Bounds { name: "one, compacts, pins", lsns: 4, snapshots: 1, states_at: 2, compactions: 2, ..COMPACTS },
+    Bounds {
+        name: "two, compacts, restores",
+        timelines: 2,
+        lsns: 2,
+        files: 2,
+        snapshots: 1,
+        branches: true,
+        ..COMPACTS
+    },
+    Bounds { name: "two, compacts, larger", timelines: 2, compactions: 2, branches: true, ..COMPACTS },
 ];

@@ -77,12 +77,14 @@ pub(crate) fn canonical(s: &mut State) {
         let mut order = [0, 1, 2, 3];
         let files = s.tl[t].files;
         let job = s.job.filter(|j| j.t as usize == t);
+        let compacting = s.compacting.filter(|c| c.home as usize == t);
         let key = |i: usize| {
             let f = &files[i];
             (
                 !f.exists,
                 !f.log,
                 f.first,
+                f.generation,
                 f.holds,
                 f.synced,
                 (
@@ -91,6 +93,7 @@ pub(crate) fn canonical(s: &mut State) {
                     f.dropped,
                     f.intent,
                     job.map_or(0, |j| (j.inputs >> i & 1) + 2 * u8::from(j.out as usize == i)),
+                    compacting.is_some_and(|c| c.out as usize == i),
                 ),
             )
         };
@@ -106,6 +109,9 @@ pub(crate) fn canonical(s: &mut State) {
         if let Some(j) = s.job.as_mut().filter(|j| j.t as usize == t) {
             j.out = to(j.out);
             j.inputs = (0..F as u8).filter(|i| j.inputs & 1 << i != 0).fold(0, |m, i| m | 1 << to(i));
+        }
+        if let Some(c) = s.compacting.as_mut().filter(|c| c.home as usize == t) {
+            c.out = to(c.out);
         }
         if let Some(r) = s.reader.as_mut().filter(|r| r.0 as usize == t) {
             r.1 = to(r.1);

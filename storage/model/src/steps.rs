@@ -1,19 +1,27 @@
 //! What may happen next in a state: the log, floors, snapshots, the start of jobs, deletion, readers.
 
+use crate::jobs::output_of;
 use crate::*;
 
 /// Where successors of a state are collected.
 pub(crate) struct Next<'a> {
     pub(crate) s: &'a State,
-    settling: bool,
+    pub(crate) settling: bool,
     /// Whether `system` takes another fact before its next sync.
     room: bool,
     free_slot: Option<usize>,
     pub(crate) out: &'a mut Vec<(Act, State)>,
 }
 
+/// Writes a group to the log.
+pub(crate) fn push(tl: &mut Timeline, group: Group) {
+    tl.end += 1;
+    tl.log[tl.end as usize] = group;
+    tl.files[tl.active as usize].holds |= bit(tl.end);
+}
+
 impl Next<'_> {
-    fn go(&mut self, act: Act, change: impl FnOnce(&mut State)) {
+    pub(crate) fn go(&mut self, act: Act, change: impl FnOnce(&mut State)) {
         let mut n = *self.s;
         change(&mut n);
         self.out.push((act, n));
@@ -49,19 +57,23 @@ impl Model {
         if let Some(j) = s.job {
             self.job_step(s, j, next.out);
         }
+        self.compactions(next);
         if !settling && b.branches {
             self.branch_steps(s, free_slot, next.out);
         }
     }
 
-    fn writable(s: &State, t: usize) -> bool {
+    pub(crate) fn writable(s: &State, t: usize) -> bool {
         s.disk.meta[t].life == Named && s.mem.meta[t].life == Named
     }
 
-    fn free_file(&self, next: &Next<'_>, t: usize) -> Option<usize> {
+    pub(crate) fn free_file(&self, next: &Next<'_>, t: usize) -> Option<usize> {
         let (s, tl) = (next.s, &next.s.tl[t]);
-        (0..if next.settling { F } else { self.bounds.files })
-            .find(|i| !tl.files[*i].exists && !s.job.is_some_and(|j| j.t as usize == t && j.out as usize == *i))
+        let is_output = |i| {
+            s.job.is_some_and(|j| (j.t as usize, j.out as usize) == (t, i))
+                || s.compacting.is_some_and(|c| (c.home as usize, c.out as usize) == (t, i))
+        };
+        (0..if next.settling { F } else { self.bounds.files }).find(|i| !tl.files[*i].exists && !is_output(*i))
     }
 
     fn appends(&self, next: &mut Next<'_>, t: usize) {
@@ -72,14 +84,7 @@ impl Model {
         if !may_append || tl.end >= b.lsns || !active.exists || !(active.named || !self.ok(Rule::OpenEditFirst)) {
             return;
         }
-        let append = |group| {
-            move |n: &mut State| {
-                let tl = &mut n.tl[t];
-                tl.end += 1;
-                tl.log[tl.end as usize] = group;
-                tl.files[tl.active as usize].holds |= bit(tl.end);
-            }
-        };
+        let append = |group| move |n: &mut State| push(&mut n.tl[t], group);
         for p in 0..b.parts {
             next.go(Act::Append(tn, Rec(p)), append(Rec(p)));
         }
@@ -131,6 +136,9 @@ impl Model {
                 sync_edit(&mut n.tl[t]);
                 if let Some(j) = n.job.as_mut().filter(|j| j.t == tn && j.step == Step::Edited) {
                     j.step = Step::Ended;
+                }
+                if let Some(c) = n.compacting.as_mut().filter(|c| c.home == tn && c.step == Step::Edited) {
+                    c.step = Step::Ended;
                 }
             });
         }
@@ -195,10 +203,17 @@ impl Model {
         }
         let is_sealed = |i: &usize| {
             let f = &tl.files[*i];
-            f.exists && f.named && f.naming && (*i != tl.active as usize || s.disk.meta[t].life == Nameless)
+            let held = s.compacting.is_some_and(|c| (c.home as usize, c.out as usize) == (t, *i));
+            f.exists
+                && f.named
+                && f.naming
+                && (*i != tl.active as usize || s.disk.meta[t].life == Nameless)
+                && (!held || !self.ok(Rule::OutputsHeld))
         };
         let sealed = (0..F).filter(is_sealed).fold(0u8, |m, i| m | 1 << i);
-        let all = if sealed.count_ones() > 1 { Some(sealed) } else { None };
+        let plain =
+            (0..F).filter(|i| sealed & 1 << i != 0 && tl.files[*i].generation == 0).fold(0u8, |m, i| m | 1 << i);
+        let all = if plain.count_ones() > 1 { Some(plain) } else { None };
         for inputs in (0..F as u8).map(|i| sealed & 1 << i).filter(|m| *m != 0).chain(all) {
             let floors = tl.planned..=if self.ok(Rule::PinsAfterPlan) { tl.planned } else { tl.durable };
             for floor in floors {
@@ -211,7 +226,8 @@ impl Model {
         let (s, tl, tn) = (next.s, &next.s.tl[t], t as u8);
         let files = || (0..F).filter(|i| inputs & 1 << *i != 0).map(|i| tl.files[i]);
         let holds = files().fold(0, |m, f| m | f.holds);
-        let keep = self.keep(s, t, holds, floor);
+        let output = output_of(tl, inputs);
+        let keep = self.keep(s, t, (holds, output.generation), floor);
         let free = self.free_file(next, t).map_or(NONE, |i| i as u8);
         let is_idle = keep == holds && (next.settling || !files().any(|f| f.log)) && holds != 0;
         if keep != 0 && free == NONE || is_idle {
@@ -222,8 +238,7 @@ impl Model {
         next.go(Act::StartJob(tn, inputs, keep), |n| {
             n.job = Some(Job { t: tn, inputs, out, keep, floor, step });
             if !self.bounds.fine && out != NONE {
-                n.tl[t].files[out as usize] =
-                    File { exists: true, holds: keep, synced: keep, intent: true, ..Default::default() };
+                n.tl[t].files[out as usize] = File { holds: keep, synced: keep, intent: true, ..output };
             }
         });
     }

@@ -140,6 +140,13 @@ impl Partition {
         }
     }
 
+    /// Whether a view still finds an offset where it did: the live one goes over to what a compaction left, and what was before may be no more.
+    pub(crate) fn is_still_at(self: &Arc<Self>, place: &Place<'_>, offset: i64, at: Option<Lsn>) -> bool {
+        let now = self.place(offset, at);
+        // Timelines number their compactions each for itself.
+        Arc::ptr_eq(now.holder, place.holder) && now.generation == place.generation
+    }
+
     /// Whether its topic was deleted, or its volume.
     pub fn is_gone(&self) -> bool {
         self.gone_at() != Lsn::MAX || self.ended.load(Ordering::Acquire)
@@ -365,6 +372,23 @@ mod tests {
                 seen.fetch_add(1, Ordering::SeqCst);
             }),
         )
+    }
+
+    #[test]
+    fn what_a_clone_compacts_is_elsewhere_whatever_its_number() {
+        let compaction = |end| {
+            let (tombstones, segments) = (Vec::new(), Vec::new());
+            Compaction { partition: partition().id(), generation: 5, end, tombstones, segments }
+        };
+        let (parent, child) = (partition(), partition());
+        parent.compact(&compaction(8), Lsn(3));
+        child.inherit(Inherited { from: Arc::clone(&parent), end: 10, branch: Lsn(4) });
+        let inherited = child.place(0, None);
+        parent.compact(&Compaction { generation: 6, ..compaction(9) }, Lsn(5));
+        assert!(child.is_still_at(&inherited, 0, None), "it is read as of the branch point");
+        child.compact(&compaction(9), Lsn(7));
+        assert!(!child.is_still_at(&inherited, 0, None));
+        assert!(child.is_still_at(&inherited, 0, Some(Lsn(6))), "views before go on finding it there");
     }
 
     #[test]

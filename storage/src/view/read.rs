@@ -86,7 +86,7 @@ impl View {
             };
             match read {
                 // The live view went over to what a compaction left, meanwhile, and what was before is no more.
-                Err(_) if partition.place(before, self.past()).generation != place.generation => continue,
+                Err(_) if !partition.is_still_at(&place, before, self.past()) => continue,
                 // What is sound before the bad place goes out; the next read begins at it.
                 Err(_) if wanted.fetched.bytes > 0 => break,
                 Err(error @ Error::DamagedBatch { .. }) => {

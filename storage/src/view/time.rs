@@ -49,7 +49,11 @@ impl View {
         let mut from = bounds.log_start;
         while from < bounds.high_watermark {
             let place = partition.place(from, at);
-            let Some(candidate) = candidate(&place, from, time)? else {
+            let candidate = candidate(&place, from, time);
+            if !partition.is_still_at(&place, from, at) {
+                continue;
+            }
+            let Some(candidate) = candidate? else {
                 if place.limit == i64::MAX {
                     return Ok(None);
                 }
@@ -86,8 +90,11 @@ impl View {
         while from < bounds.high_watermark {
             let place = partition.place(from, self.past());
             let limit = place.limit.min(bounds.high_watermark);
-            greatest = greatest.max(greatest_in(&place, from, limit, greatest)?);
-            from = limit;
+            let found = greatest_in(&place, from, limit, greatest);
+            if partition.is_still_at(&place, from, self.past()) {
+                greatest = greatest.max(found?);
+                from = limit;
+            }
         }
         Ok(greatest)
     }

@@ -9,9 +9,8 @@ use crate::world::{HISTORY_MS, World};
 fn due(seed: u64) -> (World, Seed) {
     let (mut world, mut choices) = (World::new(), Seed::new(seed));
     (0..60).for_each(|_| world.append(DEFAULT_VOLUME, &mut choices));
-    world.snapshot(DEFAULT_VOLUME);
-    let snapshot = world.snapshots.values().last().expect("just made").clone();
-    world.clone_of(&snapshot);
+    let before = world.snapshot(DEFAULT_VOLUME);
+    world.clone_of(&world.snapshots[&before].clone());
     (0..60).for_each(|_| world.append(DEFAULT_VOLUME, &mut choices));
     world.tend(10);
     (world, choices)
@@ -33,10 +32,7 @@ fn a_crash_at_each_step_leaves_all_of_a_compaction_or_nothing() {
             world.disk.arm(point);
             let outcome = world.compact();
             assert!(outcome.is_err() && world.disk.reached().contains(point), "{point} was not reached");
-            world.disk = if power { world.disk.power_loss(3) } else { world.disk.kill() };
-            world.disk.calm();
-            let _dead = world.engine.take().map(|engine| engine.close());
-            world.open();
+            world.kill(power.then_some(3));
             world.notice();
             assert_eq!(world.compactions > 0, point == "compact.after_facts", "{point}");
             world.check_all(&mut choices);

@@ -11,6 +11,8 @@ mod crashes;
 #[path = "../support/facts.rs"]
 mod facts;
 mod freed;
+mod generations;
+mod meanwhile;
 mod plain;
 #[path = "../support/volumes.rs"]
 mod volumes;

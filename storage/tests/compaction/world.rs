@@ -8,10 +8,10 @@ use bytes::Bytes;
 use millpond_storage::batch::{BatchBuilder, Codec, NewRecord, check};
 use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::Seed;
-use millpond_storage::state::{Numbers, PinId, Topic, TopicName};
+use millpond_storage::state::{Durability, Numbers, PinId, Topic, TopicName};
 use millpond_storage::{
-    Ack, Append, AppendPart, CompactionPolicy, DEFAULT_VOLUME, Engine, Error, Options, PinnedView, Policy, Timeline,
-    TimelineId, TopicNumber, TopicPartition, Usage,
+    Ack, Append, AppendPart, CompactionPolicy, DEFAULT_VOLUME, Engine, Error, Lsn, Options, PinnedView, Policy,
+    Timeline, TimelineId, TopicNumber, TopicPartition, Usage,
 };
 
 use crate::calls::{RULES, wait};
@@ -23,7 +23,7 @@ const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4,
 const VOLUMES_MAX: usize = 4;
 const SNAPSHOTS_MAX: usize = 8;
 const PAST_MAX: usize = 30;
-const PARTITIONS: usize = 2;
+pub(crate) const PARTITIONS: usize = 2;
 pub(crate) const HISTORY_MS: i64 = 1_000;
 pub(crate) const TOMBSTONES_MS: i64 = 3_000;
 
@@ -42,6 +42,7 @@ pub(crate) struct World {
     keys_bytes: u64,
     /// How long records are kept, where they are deleted, too.
     retention_ms: Option<i64>,
+    durability: Durability,
 }
 
 /// The nth partition of the topic that every volume has.
@@ -62,6 +63,7 @@ impl World {
             compactions: 0,
             keys_bytes: 1 << 20,
             retention_ms: None,
+            durability: Durability::Fsync,
         };
         world.open();
         let (_, timeline) = world.engine().volume(DEFAULT_VOLUME).expect("every engine has it");
@@ -102,6 +104,7 @@ impl World {
             checkpoint_bytes: 30 << 10,
             cache_bytes: 8 << 10,
             history_ms: HISTORY_MS,
+            durability: self.durability,
             compaction_keys_bytes: self.keys_bytes,
             free_floor_bytes: 0,
             ballast_bytes: 0,
@@ -123,7 +126,13 @@ impl World {
         self.reopen();
     }
 
-    fn reopen(&mut self) {
+    /// From here on nothing waits for a sync.
+    pub(crate) fn acknowledge_early(&mut self) {
+        self.durability = Durability::PageCache;
+        self.reopen();
+    }
+
+    pub(crate) fn reopen(&mut self) {
         self.engine.take().expect("it is open").close().expect("it closes");
         self.open();
     }
@@ -151,7 +160,7 @@ impl World {
             0..=19 => self.append(&name, choices),
             20..=21 => self.append_again(&name, choices),
             22 => self.delete_records(&name, choices),
-            23..=24 => self.snapshot(&name),
+            23..=24 => self.snapshot_if_few(&name),
             25..=26 => self.snapshot_past(&name, choices),
             27..=28 => self.clone_snapshot(choices),
             29 => self.restore(&name, choices),
@@ -264,13 +273,18 @@ impl World {
         volumes::hide_below(&self.timeline(self.volumes[name].timeline), id(index), offset);
     }
 
-    pub(crate) fn snapshot(&mut self, name: &str) {
+    fn snapshot_if_few(&mut self, name: &str) {
         if self.snapshots.len() < SNAPSHOTS_MAX {
-            let view = self.volumes[name].now.clone();
-            let (id, stand) = volumes::pin_view(&self.engine(), PinnedView::Now(self.volumes[name].timeline))
-                .expect("now can always be had");
-            self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn: stand.lsn, view });
+            self.snapshot(name);
         }
+    }
+
+    pub(crate) fn snapshot(&mut self, name: &str) -> PinId {
+        let PlainVolume { timeline, now: view, .. } = self.volumes[name].clone();
+        let pinned = volumes::pin_view(&self.engine(), PinnedView::Now(timeline));
+        let (id, stand) = pinned.expect("now can always be had");
+        self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn: stand.lsn, view });
+        id
     }
 
     fn snapshot_past(&mut self, name: &str, choices: &mut Seed) {
@@ -279,13 +293,18 @@ impl World {
             return;
         }
         let (lsn, view) = volume.past[choices.index(volume.past.len())].clone();
-        match volumes::pin_view(&self.engine(), PinnedView::At(volume.timeline, lsn)) {
-            Ok((id, stand)) => {
-                self.snapshots.insert(id, PlainSnapshot { timeline: stand.timeline, lsn, view });
-            }
+        match self.snapshot_at(volume.timeline, lsn, view) {
+            Ok(_) => {}
             Err(Error::Forgotten { oldest: Some(oldest) }) => assert!(oldest.lsn > lsn),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// A snapshot of a group, where the view of it is known.
+    pub(crate) fn snapshot_at(&mut self, timeline: TimelineId, lsn: Lsn, view: PlainView) -> Result<PinId, Error> {
+        let (id, _) = volumes::pin_view(&self.engine(), PinnedView::At(timeline, lsn))?;
+        self.snapshots.insert(id, PlainSnapshot { timeline, lsn, view });
+        Ok(id)
     }
 
     fn clone_snapshot(&mut self, choices: &mut Seed) {
@@ -325,8 +344,14 @@ impl World {
         now
     }
 
-    pub(crate) fn restore(&mut self, name: &str, choices: &mut Seed) {
-        let Some((_, snapshot)) = self.any_snapshot(choices) else { return };
+    fn restore(&mut self, name: &str, choices: &mut Seed) {
+        if let Some((_, snapshot)) = self.any_snapshot(choices) {
+            self.restore_to(name, &snapshot);
+        }
+    }
+
+    /// Restores a volume: the pin of where it was.
+    pub(crate) fn restore_to(&mut self, name: &str, snapshot: &PlainSnapshot) -> PinId {
         let restored = volumes::restore(&self.engine(), name, (snapshot.timeline, snapshot.lsn));
         let (timeline, id, end) = restored.expect("restored");
         let now = self.born(timeline, &snapshot.view);
@@ -334,6 +359,7 @@ impl World {
         let safety = PlainSnapshot { timeline: end.timeline, lsn: end.lsn, view: volume.now.clone() };
         *volume = PlainVolume { timeline, now, past: Vec::new() };
         self.snapshots.insert(id, safety);
+        id
     }
 
     fn delete_snapshot(&mut self, choices: &mut Seed) {
@@ -387,15 +413,19 @@ impl World {
     }
 
     fn restart(&mut self, choices: &mut Seed) {
-        let engine = self.engine.take().expect("it is open");
         if choices.coin() {
-            engine.close().expect("it closes");
-        } else {
-            self.disk = if choices.coin() { self.disk.power_loss(choices.bits()) } else { self.disk.kill() };
-            // All its handles are dead: this only ends the threads.
-            let _dead = engine.close();
+            return self.reopen();
         }
-        drop(engine);
+        let power = choices.coin().then(|| choices.bits());
+        self.kill(power);
+    }
+
+    /// The process is killed, or the power goes, by a seed; and it starts again.
+    pub(crate) fn kill(&mut self, power: Option<u64>) {
+        self.disk = power.map_or_else(|| self.disk.kill(), |seed| self.disk.power_loss(seed));
+        self.disk.calm();
+        // All its handles are dead: this only ends the threads.
+        let _dead = self.engine.take().map(|engine| engine.close());
         self.open();
     }
 

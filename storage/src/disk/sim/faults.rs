@@ -1,6 +1,7 @@
 //! What shall go wrong, and when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Kinds of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,16 @@ pub enum Fault {
     DieAfter,
 }
 
+/// What is called at fail points, once.
+#[derive(Default)]
+pub(super) struct Calls(pub(super) BTreeMap<&'static str, Box<dyn FnOnce() + Send>>);
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// The plan.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -60,6 +71,7 @@ pub(super) struct Faults {
     pub(super) die_at_step: Option<u64>,
     pub(super) die_at_sync: Option<u64>,
     pub(super) armed: BTreeSet<&'static str>,
+    pub(super) calls: Calls,
     pub(super) reached: BTreeSet<&'static str>,
     pub(super) steps: u64,
     pub(super) syncs: u64,
@@ -75,6 +87,7 @@ impl Faults {
     pub(super) fn calm(&mut self) {
         self.planned.clear();
         self.armed.clear();
+        self.calls.0.clear();
         (self.die_at_step, self.die_at_sync, self.dies_after) = (None, None, false);
     }
 

@@ -5,7 +5,8 @@
 //!   any part survives, sector by sector (512 bytes); of names in directories that were not synced, any part.
 //! - A failed sync marks the pages as clean, as Linux does: a later sync does not write them, a later power loss drops them.
 //! - [`SimDisk::fail`] makes the nth operation of a kind fail, be lost, be torn or kill the process; [`SimDisk::die_at_step`] and
-//!   [`SimDisk::die_at_sync`] kill it at a place in the order of all that changes the disk, [`SimDisk::arm`] at a named fail point.
+//!   [`SimDisk::die_at_sync`] kill it at a place in the order of all that changes the disk, [`SimDisk::arm`] at a named fail point. [`SimDisk::at`] has
+//!   something else happen there.
 //! - [`SimDisk::budget`] makes it full; [`SimDisk::flip`] flips bits.
 //!
 //! Directories are durable when they are made. The same seed gives the same losses.
@@ -84,6 +85,11 @@ impl SimDisk {
     /// The process dies when it reaches this fail point.
     pub fn arm(&self, point: &'static str) {
         self.lock().faults.armed.insert(point);
+    }
+
+    /// Something else happens when the process reaches this fail point the next time, and is over before it goes on.
+    pub fn at(&self, point: &'static str, call: impl FnOnce() + Send + 'static) {
+        self.lock().faults.calls.0.insert(point, Box::new(call));
     }
 
     /// Nothing fails any more.
@@ -283,6 +289,11 @@ impl Disk for SimDisk {
         if state.faults.reach(name) {
             state.end_process();
             return Err(dead(path));
+        }
+        let call = state.faults.calls.0.remove(name);
+        drop(state);
+        if let Some(call) = call {
+            call();
         }
         Ok(())
     }
