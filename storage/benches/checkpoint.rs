@@ -67,7 +67,8 @@ fn commit(state: &mut State, group: u32, topic: u32, partition: u32, offset: i64
 }
 
 fn keep(disk: &RealDisk, index: &Index, facts: State, lsn: u64) {
-    let checkpoint = Checkpoint { lsn: Lsn(lsn), facts, ..Checkpoint::default() };
+    let mut checkpoint = Checkpoint::default();
+    (checkpoint.lsn, checkpoint.facts) = (Lsn(lsn), facts);
     let origin = state_at::Origin { timeline: TimelineId(1), salt: 7, opening: 1, created_ms: 0 };
     state_at::write(disk, &origin, &checkpoint).expect("written");
     index.put(origin.timeline, &checkpoint).expect("kept");

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::manifest::TimelineDir;
 use crate::segment::raise_to;
 use crate::state::{Durability, Floor, Numbers, Pin, PinId, Stage, TimelineInfo, Txn, Volume, VolumeId};
-use crate::timeline::{Lease, Origin, Timeline, lock};
+use crate::timeline::{Lease, Timeline, lock};
 use crate::units::{Lsn, Moment, TimelineId};
 
 /// A timeline to make.
@@ -241,12 +241,8 @@ impl Engine {
 
     /// Numbers, the fact that it is being made, files; and opens it.
     fn make(&self, new: NewTimeline) -> Result<Made> {
-        let (origin, lease) = match new.from {
-            Some((id, lsn)) => {
-                let (stand, lease) = self.stand(PinnedView::At(id, lsn))?;
-                let parent = self.known(id)?;
-                (Some((Origin { parent: Arc::clone(&parent.0), branch: stand.lsn }, parent)), Some(lease))
-            }
+        let (parent, lease) = match new.from {
+            Some((id, lsn)) => (Some(self.known(id)?), Some(self.stand(PinnedView::At(id, lsn))?.1)),
             None => (None, None),
         };
         let created = self.shared().now();
@@ -259,12 +255,8 @@ impl Engine {
             Some(info)
         })?;
         let info = info.ok_or_else(|| Error::Invalid("no numbers are left for a timeline".to_owned()))?;
-        let opened = self.shared().disk.fail_point("branch.after_intent").and_then(|()| match &origin {
-            Some((origin, _)) => Timeline::create_branch(self.shared(), &info, origin),
-            None => Timeline::create(self.shared(), &info),
-        });
-        let parent = origin.as_ref().map(|(_, parent)| parent);
-        let opened = opened.and_then(|()| Timeline::open(self.shared(), self.system(), &info, parent));
+        let opened = self.shared().disk.fail_point("branch.after_intent");
+        let opened = opened.and_then(|()| Timeline::begin(self.shared(), self.system(), &info, parent.as_ref()));
         match opened {
             Ok(timeline) => {
                 // Found as soon as it is named; and until its volume says otherwise, what is acknowledged is on the disk.

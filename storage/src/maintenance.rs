@@ -3,6 +3,7 @@
 //! One thread, and one thing at a time, and a second one for compaction, which takes long; no lock is held across file work. An error here is told and tried again at the next round: nothing that was
 //! acknowledged depends on it.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
@@ -10,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Shared, wait};
 use crate::error::{Error, Result};
+use crate::options::Policy;
 use crate::segment;
-use crate::state::{Change, Checkpoint, Fact, LogStart, Txn, state_at};
-use crate::timeline::{Inner, Partition, Timeline, lock};
-use crate::units::Lsn;
+use crate::state::checkpoint::PartitionRecord;
+use crate::state::{Change, Checkpoint, Fact, LogStart, Topic, Txn, state_at};
+use crate::timeline::{Inner, Partition, Tables, Timeline, VirtualSegment, lock};
+use crate::units::{Lsn, TopicNumber};
 
 /// How often retention is looked at, at the least, while the disk is full.
 const FULL_DISK_CHECK_MS: i64 = 2_000;
@@ -135,16 +138,7 @@ fn hide_expired(timeline: &Timeline) -> Result<()> {
         return Ok(());
     }
     let now = inner.shared.now();
-    let topics: Vec<_> = timeline
-        .state(|state| state.topics().map(|topic| (Arc::clone(topic), inner.tables.policy(state, topic))).collect());
-    let mut moves = Vec::new();
-    for (topic, policy) in topics {
-        for partition in inner.tables.partitions_of(&topic) {
-            if let Some(offset) = partition.due(&policy, now) {
-                moves.push(LogStart { partition: partition.id(), offset });
-            }
-        }
-    }
+    let moves = due_in(&inner.tables, now);
     if moves.is_empty() {
         return Ok(());
     }
@@ -160,6 +154,31 @@ fn hide_expired(timeline: &Timeline) -> Result<()> {
         }
     };
     wait(|done| inner.decide_here(hide, done))
+}
+
+/// Where partitions begin, once what is due by their policies is hidden: packed ones are not unpacked for it.
+fn due_in(tables: &Tables, now: i64) -> Vec<LogStart> {
+    let policies: HashMap<TopicNumber, (u32, Policy)> = {
+        let state = tables.read_state();
+        let of = |topic: &Arc<Topic>| (topic.number, (topic.partitions, tables.policy(&state, topic)));
+        state.topics().map(of).collect()
+    };
+    let mut moves = Vec::new();
+    for (topic, (partitions, policy)) in &policies {
+        for partition in tables.opened_of(*topic, *partitions) {
+            let due = partition.due(policy, now);
+            moves.extend(due.map(|offset| LogStart { partition: partition.id(), offset }));
+        }
+    }
+    tables.each_packed(&mut |record| {
+        let PartitionRecord { partition, log_start, end_offset, ref segments, .. } = *record;
+        let due = policies.get(&partition.topic).and_then(|(_, policy)| {
+            due(segments.iter().map(VirtualSegment::from), (log_start, end_offset), policy, now)
+        });
+        moves.extend(due.map(|offset| LogStart { partition, offset }));
+    });
+    moves.sort_by_key(|start| start.partition);
+    moves
 }
 
 impl Inner {
@@ -247,29 +266,37 @@ impl Saves {
     }
 }
 
-/// The oldest offset that a partition keeps by its policy, if it is above its log start.
 impl Partition {
-    fn due(&self, policy: &crate::options::Policy, now: i64) -> Option<i64> {
+    fn due(&self, policy: &Policy, now: i64) -> Option<i64> {
         let pieces = self.pieces();
-        let visible = self.high_watermark();
-        let ends = pieces.segments.iter().skip(1).map(|next| next.base_offset).chain([visible]);
-        let mut bytes: u64 = pieces.segments.iter().map(|segment| segment.bytes).sum();
-        let mut due = None;
-        for (segment, end) in pieces.segments.iter().zip(ends) {
-            let is_last = end == visible;
-            let too_old = policy
-                .retention_ms
-                .is_some_and(|most| segment.max_timestamp >= 0 && now.saturating_sub(segment.max_timestamp) > most);
-            // By size a segment goes when what is behind it is enough; the one being filled stays, as in Kafka.
-            let too_much = !is_last && policy.retention_bytes.is_some_and(|most| bytes - segment.bytes >= most);
-            if end > visible || !(too_old || too_much) {
-                break;
-            }
-            bytes -= segment.bytes;
-            due = Some(end);
-        }
-        due.filter(|offset| *offset > self.log_start())
+        due(pieces.segments.iter().copied(), (self.log_start(), self.high_watermark()), policy, now)
     }
+}
+
+/// The oldest offset that a partition keeps by its policy, if it is above its log start.
+fn due(
+    segments: impl Iterator<Item = VirtualSegment> + Clone,
+    (log_start, visible): (i64, i64),
+    policy: &Policy,
+    now: i64,
+) -> Option<i64> {
+    let ends = segments.clone().skip(1).map(|next| next.base_offset).chain([visible]);
+    let mut bytes: u64 = segments.clone().map(|segment| segment.bytes).sum();
+    let mut due = None;
+    for (segment, end) in segments.zip(ends) {
+        let is_last = end == visible;
+        let too_old = policy
+            .retention_ms
+            .is_some_and(|most| segment.max_timestamp >= 0 && now.saturating_sub(segment.max_timestamp) > most);
+        // By size a segment goes when what is behind it is enough; the one being filled stays, as in Kafka.
+        let too_much = !is_last && policy.retention_bytes.is_some_and(|most| bytes - segment.bytes >= most);
+        if end > visible || !(too_old || too_much) {
+            break;
+        }
+        bytes -= segment.bytes;
+        due = Some(end);
+    }
+    due.filter(|offset| *offset > log_start)
 }
 
 #[cfg(test)]

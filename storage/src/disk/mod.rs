@@ -21,7 +21,7 @@ mod trap;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -89,6 +89,11 @@ pub trait Disk: Send + Sync + Debug {
     /// Makes a directory and those above it that are missing, and syncs the directories that got an entry: unlike files,
     /// what this makes is durable when it returns. A directory that is there is no error.
     fn create_dir_all(&self, dir: &Path) -> Result<()>;
+
+    /// The same for several directories; what they have in common is synced once.
+    fn create_dirs(&self, dirs: &[PathBuf]) -> Result<()> {
+        dirs.iter().try_for_each(|dir| self.create_dir_all(dir))
+    }
 
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> Result<()>;

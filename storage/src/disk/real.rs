@@ -2,6 +2,7 @@
 //!
 //! Interrupted calls are made again and short writes continued here, so that nobody above knows of them.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
@@ -108,22 +109,27 @@ impl Disk for RealDisk {
     }
 
     fn create_dir_all(&self, dir: &Path) -> Result<()> {
-        let full = self.at(dir)?;
-        let is_missing = |path: &Path| !path.as_os_str().is_empty() && !path.is_dir();
-        let missing: Vec<&Path> = full.ancestors().take_while(|path| is_missing(path)).collect();
-        for path in missing.iter().rev() {
-            match fs::create_dir(path) {
-                Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io(*path, &e)),
-                _ => {}
+        self.create_dirs(&[dir.to_owned()])
+    }
+
+    fn create_dirs(&self, dirs: &[PathBuf]) -> Result<()> {
+        let mut named = BTreeSet::new();
+        for dir in dirs {
+            let full = self.at(dir)?;
+            let is_missing = |path: &Path| !path.as_os_str().is_empty() && !path.is_dir();
+            let missing: Vec<&Path> = full.ancestors().take_while(|path| is_missing(path)).collect();
+            for path in missing.iter().rev() {
+                match fs::create_dir(path) {
+                    Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io(*path, &e)),
+                    _ => {}
+                }
             }
+            // Those that are there as well: a process may have been killed between making one and syncing the name.
+            let inside = full.ancestors().take_while(|path| *path != self.root);
+            named.extend(missing.iter().copied().chain(inside).filter_map(Path::parent).map(Path::to_owned));
         }
-        // Those that are there as well: a process may have been killed between making one and syncing the name.
-        let inside = full.ancestors().take_while(|path| *path != self.root);
-        for path in missing.iter().copied().chain(inside) {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            sync_dir_at(parent.unwrap_or(Path::new(".")))?;
-        }
-        Ok(())
+        let here = Path::new(".");
+        named.iter().try_for_each(|path| sync_dir_at(if path.as_os_str().is_empty() { here } else { path }))
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {

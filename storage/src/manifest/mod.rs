@@ -70,9 +70,7 @@ impl Manifest {
     pub fn create(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<Self> {
         let dir = TimelineDir::new(identity.timeline);
         remove_unfinished(disk.as_ref(), &dir)?;
-        for each in dir.all() {
-            disk.create_dir_all(&each)?;
-        }
+        disk.create_dirs(&dir.all())?;
         identity.write(disk.as_ref())?;
         disk.sync_dir(dir.root())?; // a manifest says that the timeline was made: TIMELINE must be there if it is
         let header = header(identity, identity.created_ms);

@@ -299,7 +299,7 @@ fn forget_partitions(inner: &Inner, need: &Need<'_>) {
     });
     let oldest = need.needed.pins.first().copied().unwrap_or(Lsn::MAX).min(need.needed.floor);
     let oldest_view = need.oldest_view();
-    for partition in inner.tables.all() {
+    for partition in inner.tables.all_opened() {
         let mut pieces = partition.pieces();
         // The last move at or below the oldest view says where that view begins.
         let before = pieces.log_starts.partition_point(|moved| moved.lsn <= oldest);

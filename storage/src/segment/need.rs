@@ -133,7 +133,7 @@ impl<'a> Need<'a> {
     /// Whether a child has a partition of a deleted topic: it finds the records through this one, wherever they lie.
     pub(crate) fn is_inherited(&self, partition: &Partition) -> bool {
         let since = self.children.iter().filter(|child| child.branch < partition.gone_at());
-        since.into_iter().any(|child| child.inner.tables.get_any(partition.id()).is_some())
+        since.into_iter().any(|child| child.inner.tables.has_any(partition.id()))
     }
 
     /// Pins, and the branch points of children: should the beginning of one rot, it is made again.
@@ -176,12 +176,14 @@ fn children_of(inner: &Inner) -> Vec<Child> {
 /// Whether a child that branched off in `[from, until)` still sees, in some view, batches below `end`.
 fn is_inherited(children: &[Child], partition: TopicPartition, end: i64, (from, until): (Lsn, Lsn)) -> bool {
     children.iter().filter(|child| from <= child.branch && child.branch < until).any(|child| {
-        let Some(known) = child.inner.tables.get_any(partition) else { return false };
         // To the child they are as they were written, whatever the parent had made of them by then.
         let inherited = Lying { partition, generation: 0, end, lsns: (child.branch, child.branch) };
-        let Some(Seen { from, until, is_superseded }) = Seen::of(&known, &inherited) else { return false };
-        let is_live = child.inner.is_named() && !known.is_gone() && known.log_start() < end && !is_superseded;
-        is_live || child.needed.sees(from, until) || is_inherited(&child.children, partition, end, (from, until))
+        let Some((Seen { from, until, .. }, is_shown)) = Seen::in_timeline(&child.inner, &inherited) else {
+            return false;
+        };
+        (child.inner.is_named() && is_shown)
+            || child.needed.sees(from, until)
+            || is_inherited(&child.children, partition, end, (from, until))
     })
 }
 
@@ -197,6 +199,19 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Of batches that may lie in an ancestor's files, and whether the live view shows them. Does not unpack a partition that was only inherited.
+    pub(super) fn in_timeline(inner: &Inner, lying: &Lying) -> Option<(Self, bool)> {
+        if let Some(log_start) = inner.tables.packed_log_start(lying.partition).filter(|_| lying.generation == 0) {
+            let is_shown = log_start < lying.end;
+            let branch = inner.origin.as_ref().map_or(Lsn::ZERO, |origin| origin.branch);
+            let until = if is_shown { Lsn::MAX } else { branch };
+            return Some((Self { from: lying.lsns.0, until, is_superseded: false }, is_shown));
+        }
+        let known = inner.tables.get_any(lying.partition)?;
+        let seen = Self::of(&known, lying)?;
+        Some((seen, !known.is_gone() && known.log_start() < lying.end && !seen.is_superseded))
+    }
+
     /// None where no view does: a compaction made them that came to nothing, or that no view asks for any more.
     pub(super) fn of(partition: &Partition, lying: &Lying) -> Option<Self> {
         let Lying { generation, end, lsns: (first, _), .. } = *lying;

@@ -169,10 +169,10 @@ impl Tally {
     /// Whether every view sees all of a part or nothing.
     fn is_uniform(&self, at: usize, part: &Part) -> bool {
         let node = &self.nodes[at];
-        let Some(known) = node.inner.tables.get_any(part.partition) else { return true };
         let lying = part.lying();
-        let Some(last) = Seen::of(&known, &lying) else { return true };
-        if Seen::of(&known, &Lying { end: part.first_offset.saturating_add(1), ..lying }) != Some(last) {
+        let seen = |lying: &Lying| Seen::in_timeline(&node.inner, lying).map(|(seen, _)| seen);
+        let Some(last) = seen(&lying) else { return true };
+        if seen(&Lying { end: part.first_offset.saturating_add(1), ..lying }) != Some(last) {
             return false;
         }
         // What a compaction left is seen from one group on, all of it.
@@ -220,9 +220,9 @@ impl Tally {
 
     fn see(&self, at: usize, part: &Part, seers: &mut Seers) {
         let node = &self.nodes[at];
-        let Some(known) = node.inner.tables.get_any(part.partition) else { return };
-        let Some(Seen { from: first, until, is_superseded }) = Seen::of(&known, &part.lying()) else { return };
-        if node.is_named && !known.is_gone() && known.log_start() < part.end_offset && !is_superseded {
+        let Some((seen, is_shown)) = Seen::in_timeline(&node.inner, &part.lying()) else { return };
+        let Seen { from: first, until, .. } = seen;
+        if node.is_named && is_shown {
             seers.live.push(at);
         }
         seers.in_window |= until > node.floor;
@@ -271,7 +271,7 @@ fn pieces_of(inner: &Inner) -> (Vec<File>, Vec<(TopicPartition, Chunk)>) {
     loop {
         let before = names(&inner.files.all());
         let mut chunks = Vec::new();
-        for partition in inner.tables.all() {
+        for partition in inner.tables.all_opened() {
             chunks.extend(partition.pieces().tail.iter().map(|chunk| (partition.id(), chunk.clone())));
         }
         let files = inner.files.all();

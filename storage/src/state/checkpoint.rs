@@ -1,13 +1,15 @@
 //! All that a start needs to know of a log up to an LSN: the facts, what was derived from the frames, and where the log
 //! goes on. A state-at file and the index are two ways to keep it.
 //!
-//! Invariants: everything is of the one LSN, which is durable; nothing of a later group is in it.
+//! Invariants: everything is of the one LSN, which is durable; nothing of a later group is in it. A partition is among the
+//! records or in one of the pages, and what a page reaches over has no record. Producers likewise.
 
 use super::fold::State;
+use super::packed_page::{PackedPage, all_of};
 use crate::{Lsn, TopicPartition};
 
 /// A timeline as it was when the group `lsn` was its last.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Checkpoint {
     /// The last group that is in it.
     pub lsn: Lsn,
@@ -15,10 +17,14 @@ pub struct Checkpoint {
     pub time: i64,
     /// What the facts add up to.
     pub facts: State,
-    /// Every partition that has or had records, once, sorted.
+    /// Partitions that have or had records, sorted.
     pub partitions: Vec<PartitionRecord>,
+    /// The others, in order, as they were packed when they were last written.
+    pub(crate) packed: Vec<PackedPage<PartitionRecord>>,
     /// What is remembered of producers: once per partition and producer id, sorted.
     pub producers: Vec<ProducerRecord>,
+    /// Of others, as it was packed when it was last written.
+    pub(crate) packed_producers: Vec<PackedPage<ProducerRecord>>,
     /// How first offsets were raised, above the history floor: sorted by partition, then LSN.
     pub log_starts: Vec<LogStartRecord>,
     /// The compactions that some view may ask for: sorted by partition, then LSN.
@@ -26,6 +32,23 @@ pub struct Checkpoint {
     /// Where the log goes on.
     pub tail: TailRecord,
 }
+
+/// What they say, however it is packed.
+impl PartialEq for Checkpoint {
+    fn eq(&self, other: &Self) -> bool {
+        let partitions = |of: &Self| all_of(&of.partitions, &of.packed);
+        let producers = |of: &Self| all_of(&of.producers, &of.packed_producers);
+        (self.lsn, self.time) == (other.lsn, other.time)
+            && self.facts == other.facts
+            && partitions(self) == partitions(other)
+            && producers(self) == producers(other)
+            && self.log_starts == other.log_starts
+            && self.compactions == other.compactions
+            && self.tail == other.tail
+    }
+}
+
+impl Eq for Checkpoint {}
 
 /// The ends and epochs of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]

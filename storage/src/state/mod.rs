@@ -20,6 +20,7 @@ pub mod fold;
 mod group;
 pub mod index;
 mod log_start;
+mod packed_page;
 mod page;
 pub mod payload;
 pub mod pending;
@@ -45,6 +46,9 @@ pub use fold::State;
 pub use group::{Group, GroupKey};
 pub use index::Index;
 pub use log_start::LogStart;
+#[cfg(test)]
+pub(crate) use packed_page::all_of;
+pub(crate) use packed_page::{Packable, PackedPage};
 pub use pending::{Pending, Txn};
 pub use pin::{Pin, PinId, PinKind};
 pub use position::{Committed, Position, PositionKey, TopicId, number_in};

@@ -6,11 +6,10 @@
 //!
 //! Reading checks that sections are known, that every byte of a page is used, and that entries come in order, none twice.
 
-use super::checkpoint::{
-    Checkpoint, CompactionRecord, LogStartRecord, PartitionRecord, ProducerRecord, TailGroup, TailStretch,
-};
+use super::checkpoint::{Checkpoint, CompactionRecord, LogStartRecord, TailGroup, TailStretch};
 use super::codec::{Reader, put_varint, put_zigzag};
 use super::fact::Fact;
+use super::packed_page::{Packable, PackedPage};
 use super::records::{Entry, TailEntry};
 use crate::{Error, Lsn, Result, TopicNumber};
 use std::borrow::Borrow;
@@ -80,8 +79,8 @@ pub(super) fn hash(parts: &[&[u8]]) -> u64 {
 /// Shows all pages of a checkpoint, section by section.
 pub(super) fn each_page(checkpoint: &Checkpoint, see: &mut dyn FnMut(Page<'_>) -> Result<()>) -> Result<()> {
     facts(checkpoint, see)?;
-    pages::<PartitionRecord, _>(Section::Partitions, checkpoint.partitions.iter(), see)?;
-    pages::<ProducerRecord, _>(Section::Producers, checkpoint.producers.iter(), see)?;
+    partly_packed(Section::Partitions, &checkpoint.partitions, &checkpoint.packed, see)?;
+    partly_packed(Section::Producers, &checkpoint.producers, &checkpoint.packed_producers, see)?;
     pages::<LogStartRecord, _>(Section::LogStarts, checkpoint.log_starts.iter(), see)?;
     see(Page { section: Section::Tail, key: &[], count: 1, body: &tail(checkpoint) })?;
     let batches = checkpoint.tail.stretches.iter().flat_map(|stretch| {
@@ -90,6 +89,28 @@ pub(super) fn each_page(checkpoint: &Checkpoint, see: &mut dyn FnMut(Page<'_>) -
     pages::<TailEntry, _>(Section::TailBatches, batches, see)?;
     pages::<TailGroup, _>(Section::TailGroups, checkpoint.tail.groups.iter(), see)?;
     pages::<CompactionRecord, _>(Section::Compactions, checkpoint.compactions.iter(), see)
+}
+
+/// Entries, and others that are packed and shown as they are. Those of internal topics are in pages of their own: they are asked for in any case.
+fn partly_packed<E: Packable>(
+    section: Section,
+    entries: &[E],
+    packed: &[PackedPage<E>],
+    see: &mut dyn FnMut(Page<'_>) -> Result<()>,
+) -> Result<()> {
+    let internal = entries.partition_point(|entry| E::partition(&entry.key()).topic.is_internal());
+    let (internal, mut rest) = entries.split_at(internal);
+    pages::<E, _>(section, internal.iter(), see)?;
+    let mut key = Vec::new();
+    for page in packed {
+        let (before, behind) = rest.split_at(rest.partition_point(|entry| entry.key() < page.key()));
+        pages::<E, _>(section, before.iter(), see)?;
+        rest = behind;
+        key.clear();
+        E::put_key_of(&page.key(), &mut key);
+        see(Page { section, key: &key, count: page.count(), body: page.body() })?;
+    }
+    pages::<E, _>(section, rest.iter(), see)
 }
 
 fn tail(checkpoint: &Checkpoint) -> Vec<u8> {
@@ -189,11 +210,11 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Adds a page.
     pub(super) fn add(&mut self, section: Section, count: u32, body: &[u8]) -> Result<()> {
-        let Checkpoint { facts, partitions, producers, log_starts, compactions, tail, .. } = &mut self.checkpoint;
+        let Checkpoint { facts, packed, packed_producers, log_starts, compactions, tail, .. } = &mut self.checkpoint;
         match section {
             Section::Facts => take_facts(count, body, &mut |fact| facts.apply(&fact)),
-            Section::Partitions => take_page(count, body, &mut |entry: PartitionRecord| partitions.push(entry)),
-            Section::Producers => take_page(count, body, &mut |entry: ProducerRecord| producers.push(entry)),
+            Section::Partitions => PackedPage::read(count, body).map(|page| packed.extend(page)),
+            Section::Producers => PackedPage::read(count, body).map(|page| packed_producers.extend(page)),
             Section::LogStarts => take_page(count, body, &mut |entry: LogStartRecord| log_starts.push(entry)),
             Section::Tail => self.tail(count, body),
             Section::TailBatches => take_page(count, body, &mut |entry| add_batch(&mut tail.stretches, entry)),
@@ -220,8 +241,8 @@ impl Assembly {
         if tails != 1 {
             return Err(Error::Corrupt(format!("a checkpoint with {tails} tails")));
         }
-        let sorted = ascending(checkpoint.partitions.iter(), |entry| entry.partition)
-            && ascending(checkpoint.producers.iter(), |entry| (entry.partition, entry.producer_id))
+        let sorted = checkpoint.packed.is_sorted_by(PackedPage::is_before)
+            && checkpoint.packed_producers.is_sorted_by(PackedPage::is_before)
             && ascending(checkpoint.log_starts.iter(), |entry| (entry.partition, entry.lsn))
             && ascending(checkpoint.compactions.iter(), |entry| (entry.partition, entry.lsn))
             && ascending(checkpoint.tail.stretches.iter(), |entry| entry.partition)

@@ -11,7 +11,7 @@ use super::codec::{Reader, put_varint, put_zigzag};
 use crate::{Lsn, Result, TopicNumber, TopicPartition};
 
 /// A kind of entry.
-pub(super) trait Entry: Sized {
+pub(crate) trait Entry: Sized {
     /// What the entries of a page are, in words.
     const WHAT: &'static str;
     /// What a sorted list of them is sorted by, and what none shares with another.
@@ -20,6 +20,14 @@ pub(super) trait Entry: Sized {
     fn put(&self, before: Option<&Self>, out: &mut Vec<u8>);
     /// Reads what [`put`](Self::put) wrote.
     fn take(before: Option<&Self>, input: &mut Reader<'_>) -> Result<Self>;
+}
+
+/// A kind of entry that does not depend on the one before it, and can be read into the memory of another.
+pub(crate) trait Refill: Entry {
+    /// What [`refill`](Self::refill) begins with.
+    fn nothing() -> Self;
+    /// Reads what [`put`](Entry::put) wrote, in place of this.
+    fn refill(&mut self, input: &mut Reader<'_>) -> Result<()>;
 }
 
 /// A batch of the tail, and whose.
@@ -59,27 +67,42 @@ impl Entry for PartitionRecord {
     }
 
     fn take(_: Option<&Self>, input: &mut Reader<'_>) -> Result<Self> {
-        let partition = take_partition(input)?;
-        let log_start = input.zigzag()?;
-        let end_offset = log_start.wrapping_add(input.zigzag()?);
-        let inherited_end = input.zigzag()?;
-        let gone_at = input.varint()?.checked_sub(1).map(Lsn);
+        let mut record = Self::nothing();
+        record.refill(input)?;
+        Ok(record)
+    }
+}
+
+impl Refill for PartitionRecord {
+    fn nothing() -> Self {
+        let (epochs, segments) = Default::default();
+        Self { partition: START, log_start: 0, end_offset: 0, inherited_end: 0, gone_at: None, epochs, segments }
+    }
+
+    fn refill(&mut self, input: &mut Reader<'_>) -> Result<()> {
+        self.partition = take_partition(input)?;
+        self.log_start = input.zigzag()?;
+        self.end_offset = self.log_start.wrapping_add(input.zigzag()?);
+        self.inherited_end = input.zigzag()?;
+        self.gone_at = input.varint()?.checked_sub(1).map(Lsn);
         let count = input.count(2)?;
-        let mut epochs = Vec::with_capacity(count);
+        self.epochs.clear();
+        self.epochs.reserve_exact(count);
         for _ in 0..count {
-            epochs.push(EpochRecord { epoch: input.zigzag_i32()?, start_offset: input.zigzag()? });
+            self.epochs.push(EpochRecord { epoch: input.zigzag_i32()?, start_offset: input.zigzag()? });
         }
         let count = input.count(4)?;
-        let mut segments = Vec::with_capacity(count);
+        self.segments.clear();
+        self.segments.reserve_exact(count);
         let mut base_offset = 0i64;
         for _ in 0..count {
             base_offset = base_offset.wrapping_add(input.zigzag()?);
             let bytes = input.varint()?;
             let first_timestamp = input.zigzag()?;
             let max_timestamp = first_timestamp.wrapping_add(input.zigzag()?);
-            segments.push(VirtualSegmentRecord { base_offset, bytes, first_timestamp, max_timestamp });
+            self.segments.push(VirtualSegmentRecord { base_offset, bytes, first_timestamp, max_timestamp });
         }
-        Ok(Self { partition, log_start, end_offset, inherited_end, gone_at, epochs, segments })
+        Ok(())
     }
 }
 
@@ -87,8 +110,7 @@ impl Entry for ProducerRecord {
     const WHAT: &'static str = "producers of a checkpoint";
 
     fn put_key(&self, out: &mut Vec<u8>) {
-        key_of_partition(self.partition, out);
-        key_of_i64(self.producer_id, out);
+        key_of_producer((self.partition, self.producer_id), out);
     }
 
     fn put(&self, _: Option<&Self>, out: &mut Vec<u8>) {
@@ -105,17 +127,30 @@ impl Entry for ProducerRecord {
     }
 
     fn take(_: Option<&Self>, input: &mut Reader<'_>) -> Result<Self> {
-        let partition = take_partition(input)?;
-        let producer_id = input.zigzag()?;
-        let epoch = i16::try_from(input.zigzag()?).map_err(|_| input.damaged("an epoch that is none"))?;
-        let last_append = input.zigzag()?;
+        let mut record = Self::nothing();
+        record.refill(input)?;
+        Ok(record)
+    }
+}
+
+impl Refill for ProducerRecord {
+    fn nothing() -> Self {
+        Self { partition: START, producer_id: 0, epoch: 0, last_append: 0, batches: Vec::new() }
+    }
+
+    fn refill(&mut self, input: &mut Reader<'_>) -> Result<()> {
+        self.partition = take_partition(input)?;
+        self.producer_id = input.zigzag()?;
+        self.epoch = i16::try_from(input.zigzag()?).map_err(|_| input.damaged("an epoch that is none"))?;
+        self.last_append = input.zigzag()?;
         let count = input.count(3)?;
-        let mut batches = Vec::with_capacity(count);
+        self.batches.clear();
+        self.batches.reserve_exact(count);
         for _ in 0..count {
             let (first_sequence, last_sequence) = (input.zigzag_i32()?, input.zigzag_i32()?);
-            batches.push(SequenceRecord { first_sequence, last_sequence, base_offset: input.zigzag()? });
+            self.batches.push(SequenceRecord { first_sequence, last_sequence, base_offset: input.zigzag()? });
         }
-        Ok(Self { partition, producer_id, epoch, last_append, batches })
+        Ok(())
     }
 }
 
@@ -238,9 +273,14 @@ fn take_partition(input: &mut Reader<'_>) -> Result<TopicPartition> {
     Ok(TopicPartition::new(TopicNumber(input.varint_u32()?), input.varint_u32()?))
 }
 
-fn key_of_partition(partition: TopicPartition, out: &mut Vec<u8>) {
+pub(super) fn key_of_partition(partition: TopicPartition, out: &mut Vec<u8>) {
     out.extend_from_slice(&partition.topic.0.to_be_bytes());
     out.extend_from_slice(&partition.partition.to_be_bytes());
+}
+
+pub(super) fn key_of_producer((partition, producer_id): (TopicPartition, i64), out: &mut Vec<u8>) {
+    key_of_partition(partition, out);
+    key_of_i64(producer_id, out);
 }
 
 /// The sign flipped, so that the order of the bytes is that of the numbers.

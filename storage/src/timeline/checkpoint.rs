@@ -3,22 +3,20 @@
 //! Invariants: what is taken is the end of the log at one moment between two groups, and it is written out only when that LSN is durable; log files that
 //! ended are sealed before, so that the active one is all that the tail covers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::log_file::{GroupMark, LogFile};
 use super::partition::{Inherited, Partition, lock};
 use super::pieces::{Chunk, Compacted, Entry, EpochStart, LogStartMove, Pieces};
-use super::producers::{Producer, Producers, RememberedBatch};
 use super::virtual_segments::VirtualSegment;
 use super::{Inner, Origin, Tables};
 use crate::frame;
+use crate::state::Checkpoint;
 use crate::state::checkpoint::{
-    CompactionRecord, EpochRecord, LogStartRecord, PartitionRecord, ProducerRecord, SequenceRecord, TailBatch,
-    TailGroup, TailRecord, TailStretch, VirtualSegmentRecord,
+    CompactionRecord, EpochRecord, LogStartRecord, PartitionRecord, TailBatch, TailGroup, TailRecord, TailStretch,
+    VirtualSegmentRecord,
 };
-use crate::state::{Checkpoint, State};
 use crate::units::{Lsn, TopicPartition};
 
 impl Inner {
@@ -42,41 +40,19 @@ impl Inner {
         let facts = self.tables.read_state().clone();
         drop(turn);
         let expired_before = core.last_time.saturating_sub(self.shared.options.producer_expiration_ms);
-        let mut partitions = self.tables.all();
-        partitions.sort_by_key(|partition| partition.id());
         let mut checkpoint = Checkpoint {
             lsn: Lsn(core.next_lsn.0 - 1),
             time: core.last_time,
             facts,
-            producers: producer_records(&core.producers, expired_before),
             tail: tail_head(&core.active, core.chain),
             ..Checkpoint::default()
         };
-        for partition in &partitions {
-            add_partition(&mut checkpoint, partition, Some(&core.active));
-        }
+        core.producers.give(&mut checkpoint, expired_before);
+        let opened = self.tables.give_packed(&mut checkpoint);
+        add_partitions(&mut checkpoint, &opened, Some(&core.active));
         self.unsaved_bytes.store(0, Ordering::Relaxed);
         Some(checkpoint)
     }
-}
-
-pub(super) fn producer_records(producers: &Producers, expired_before: i64) -> Vec<ProducerRecord> {
-    let live = producers.iter().filter(|(.., producer)| producer.last_time >= expired_before);
-    let mut records: Vec<_> = live
-        .map(|(partition, producer_id, producer)| ProducerRecord {
-            partition,
-            producer_id,
-            epoch: producer.epoch,
-            last_append: producer.last_time,
-            batches: producer.batches().iter().map(sequence_record).collect(),
-        })
-        .collect();
-    records.sort_by_key(|record| (record.partition, record.producer_id));
-    records
-}
-
-fn sequence_record(batch: &RememberedBatch) -> SequenceRecord {
-    SequenceRecord { first_sequence: batch.first, last_sequence: batch.last, base_offset: batch.base_offset }
 }
 
 fn tail_head(active: &LogFile, chain: u32) -> TailRecord {
@@ -92,8 +68,17 @@ fn tail_head(active: &LogFile, chain: u32) -> TailRecord {
     }
 }
 
-/// Adds a partition, with what the tail index has of it in a log file.
-pub(super) fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, tail: Option<&Arc<LogFile>>) {
+/// Adds partitions that are not packed, in order, each with what the tail index has of it in a log file.
+pub(super) fn add_partitions(checkpoint: &mut Checkpoint, partitions: &[Arc<Partition>], tail: Option<&Arc<LogFile>>) {
+    for partition in partitions {
+        add_partition(checkpoint, partition, tail);
+    }
+    // Those of packed ones are there already.
+    checkpoint.log_starts.sort_by_key(|moved| (moved.partition, moved.lsn));
+    checkpoint.compactions.sort_by_key(|made| (made.partition, made.lsn));
+}
+
+fn add_partition(checkpoint: &mut Checkpoint, partition: &Partition, tail: Option<&Arc<LogFile>>) {
     let pieces = partition.pieces();
     checkpoint.partitions.push(PartitionRecord {
         partition: partition.id(),
@@ -145,41 +130,38 @@ fn tail_stretch(partition: TopicPartition, chunk: &Chunk) -> TailStretch {
     TailStretch { partition, batches: batches.collect() }
 }
 
-/// Puts the partitions of a checkpoint into tables whose state is that of the checkpoint. What a partition inherited is found in the parent.
-pub(super) fn restore_partitions(tables: &Tables, checkpoint: &Checkpoint, origin: Option<&Origin>) {
-    let mut moves: HashMap<TopicPartition, Vec<LogStartMove>> = HashMap::new();
-    for LogStartRecord { partition, lsn, offset } in &checkpoint.log_starts {
-        moves.entry(*partition).or_default().push(LogStartMove { lsn: *lsn, offset: *offset });
+/// A partition as a checkpoint has it: its record, the moves of its log start and its compactions. What it inherited is found in the parent.
+pub(super) fn restored(
+    record: &PartitionRecord,
+    (log_starts, compactions): (&[LogStartRecord], &[CompactionRecord]),
+    origin: Option<&Origin>,
+) -> Arc<Partition> {
+    let partition = Partition::new(record.partition, record.log_start, record.end_offset);
+    let branch = origin.map_or(Lsn::ZERO, |origin| origin.branch);
+    let made = |made: &CompactionRecord| Compacted { lsn: made.lsn, generation: made.generation, end: made.end };
+    let mut log_starts: Vec<_> =
+        log_starts.iter().map(|moved| LogStartMove { lsn: moved.lsn, offset: moved.offset }).collect();
+    if log_starts.is_empty() && record.log_start > 0 && record.inherited_end > 0 {
+        // It has begun there ever since the timeline was born.
+        log_starts.push(LogStartMove { lsn: branch, offset: record.log_start });
     }
-    let mut compactions: HashMap<TopicPartition, Vec<Compacted>> = HashMap::new();
-    for CompactionRecord { partition, lsn, generation, end } in &checkpoint.compactions {
-        let made = Compacted { lsn: *lsn, generation: *generation, end: *end };
-        compactions.entry(*partition).or_default().push(made);
+    *partition.pieces() = Pieces {
+        epochs: record.epochs.iter().map(|e| EpochStart { epoch: e.epoch, start: e.start_offset }).collect(),
+        segments: record.segments.iter().map(VirtualSegment::from).collect(),
+        log_starts,
+        compactions: compactions.iter().map(made).collect(),
+        ..Pieces::default()
+    };
+    if record.inherited_end > 0 {
+        let from = origin.and_then(|origin| origin.parent.tables.get_any(record.partition));
+        // The parent forgets a partition whose topic was deleted here, too, later than the checkpoint: nobody reads from it.
+        let from = from.unwrap_or_else(|| Partition::new(record.partition, 0, 0));
+        partition.inherit(Inherited { from, end: record.inherited_end, branch });
     }
-    for record in &checkpoint.partitions {
-        let partition = Partition::new(record.partition, record.log_start, record.end_offset);
-        *partition.pieces() = Pieces {
-            epochs: record.epochs.iter().map(|e| EpochStart { epoch: e.epoch, start: e.start_offset }).collect(),
-            segments: record.segments.iter().map(VirtualSegment::from).collect(),
-            log_starts: moves.remove(&record.partition).unwrap_or_default(),
-            compactions: compactions.remove(&record.partition).unwrap_or_default(),
-            ..Pieces::default()
-        };
-        if record.inherited_end > 0 {
-            let from = origin.and_then(|origin| origin.parent.tables.get_any(record.partition));
-            // The parent forgets a partition whose topic was deleted here, too, later than the checkpoint: nobody reads from it.
-            let from = from.unwrap_or_else(|| Partition::new(record.partition, 0, 0));
-            let branch = origin.map_or(Lsn::ZERO, |origin| origin.branch);
-            partition.inherit(Inherited { from, end: record.inherited_end, branch });
-        }
-        match record.gone_at {
-            Some(lsn) => {
-                partition.retire(lsn);
-                tables.retired.insert(record.partition, partition);
-            }
-            None => tables.restore(partition),
-        }
+    if let Some(lsn) = record.gone_at {
+        partition.retire(lsn);
     }
+    partition
 }
 
 impl From<&VirtualSegmentRecord> for VirtualSegment {
@@ -193,20 +175,6 @@ impl From<&VirtualSegmentRecord> for VirtualSegment {
     }
 }
 
-/// Producers as a checkpoint has them.
-pub(super) fn restore_producers(records: &[ProducerRecord]) -> Producers {
-    let mut producers = Producers::default();
-    for record in records {
-        let mut producer = Producer::new(record.epoch, record.last_append);
-        for batch in &record.batches {
-            let (first, last) = (batch.first_sequence, batch.last_sequence);
-            producer.push(RememberedBatch { first, last, base_offset: batch.base_offset, append_time: -1 });
-        }
-        producers.restore(record.partition, record.producer_id, Some(producer));
-    }
-    producers
-}
-
 /// The tail index that a checkpoint has of the log file that was active.
 pub(super) fn restore_tail(tables: &Tables, tail: &TailRecord, log: &Arc<LogFile>) {
     for group in &tail.groups {
@@ -214,9 +182,7 @@ pub(super) fn restore_tail(tables: &Tables, tail: &TailRecord, log: &Arc<LogFile
         log.push_group(GroupMark { lsn: group.lsn, time: group.time, position }, tail.position);
     }
     for stretch in &tail.stretches {
-        let found =
-            tables.get(stretch.partition).or_else(|| tables.retired.get(&stretch.partition).map(|p| Arc::clone(&p)));
-        let Some(partition) = found else { continue };
+        let Some(partition) = tables.get_any(stretch.partition) else { continue };
         let entries = with_running_max(stretch.batches.iter().map(entry));
         let end_offset = stretch.batches.last().map_or(0, |last| last.end_offset);
         partition.pieces().tail.push(Chunk { log: Arc::clone(log), entries, end_offset });
@@ -243,11 +209,4 @@ pub(crate) fn with_running_max(entries: impl Iterator<Item = Entry>) -> Vec<Entr
         entry
     };
     entries.map(raise).collect()
-}
-
-/// Opens what a checkpoint's topics have and its partition records lack.
-pub(super) fn open_topics(tables: &Tables, state: &State) {
-    for topic in state.topics() {
-        tables.open(state, topic);
-    }
 }

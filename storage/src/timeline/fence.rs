@@ -82,9 +82,7 @@ impl Inner {
     pub(crate) fn hand_over(&self, successor: &Arc<Inner>) {
         // First: what is decided there of a partition that was found here finds it fenced.
         self.lose_name();
-        for partition in &self.tables.partitions {
-            partition.fence();
-        }
+        self.tables.fence();
         let mut queue = lock(&self.queue);
         let gate = std::mem::replace(&mut queue.gate, Gate::Moved(Arc::clone(successor)));
         if let Gate::Held(held) = gate {
@@ -96,9 +94,7 @@ impl Inner {
     /// No volume points at it any more: nothing is appended, readers are sent away, and only pins and children keep what is in it.
     pub(crate) fn end(&self) {
         self.lose_name();
-        for partition in &self.tables.partitions {
-            partition.end();
-        }
+        self.tables.end();
     }
 
     fn lose_name(&self) {

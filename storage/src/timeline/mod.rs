@@ -15,6 +15,7 @@ mod history;
 mod log_file;
 mod open;
 mod origin;
+mod packed;
 mod partition;
 mod past;
 mod pieces;

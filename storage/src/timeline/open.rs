@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::checkpoint::{open_topics, restore_partitions, restore_producers, restore_tail};
+use super::checkpoint::restore_tail;
 use super::fold::Fold;
 use super::log_file::LogFile;
 use super::origin::Origin;
@@ -43,7 +43,29 @@ impl Timeline {
         if !shared.disk.exists(&TimelineDir::new(info.id).manifest())? {
             Self::create(shared, &info)?;
         }
-        Self::open_with(shared, &info, None, Durability::Fsync, Vec::new(), History::new(Moment::default(), []))
+        let history = History::new(Moment::default(), []);
+        let beginning = Beginning::read(shared, info.id, None, Vec::new())?;
+        Self::open_with(shared, &info, None, Durability::Fsync, history, beginning)
+    }
+
+    /// Makes the files of an empty timeline. What an unfinished try left is replaced: nothing was ever appended to it.
+    pub(crate) fn create(shared: &Shared, info: &TimelineInfo) -> Result<()> {
+        Beginning::of_empty(shared, info).map(drop)
+    }
+
+    /// Makes a timeline, of which `system` knows that it is being made, and opens it: a branch, or an empty one.
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        system: &Timeline,
+        info: &TimelineInfo,
+        parent: Option<&Timeline>,
+    ) -> Result<Self> {
+        let origin = origin_of(info, parent)?;
+        let beginning = match &origin {
+            Some(origin) => Self::create_branch(shared, info, origin)?,
+            None => Beginning::of_empty(shared, info)?,
+        };
+        Self::open_known(shared, system, info, origin, beginning)
     }
 
     /// Opens a timeline that `system` names; its parent, if it has one, is open.
@@ -53,18 +75,21 @@ impl Timeline {
         info: &TimelineInfo,
         parent: Option<&Timeline>,
     ) -> Result<Self> {
-        let origin = match (info.origin, parent) {
-            (None, _) => None,
-            (Some((_, branch)), Some(parent)) => Some(Origin { parent: Arc::clone(&parent.0), branch }),
-            (Some((parent, _)), None) => {
-                return Err(Error::Corrupt(format!("timeline {} branched off {parent}, which is not there", info.id)));
-            }
-        };
+        let required = system.state(|state| required_by(state, info.id));
+        let origin = origin_of(info, parent)?;
+        let beginning = Beginning::read(shared, info.id, origin.as_ref(), required)?;
+        Self::open_known(shared, system, info, origin, beginning)
+    }
 
-        let (durability, required) = system.state(|state| {
-            let volume = state.volumes().find(|volume| volume.timeline == info.id);
-            (durability_of(shared, volume), required_by(state, info.id))
-        });
+    fn open_known(
+        shared: &Arc<Shared>,
+        system: &Timeline,
+        info: &TimelineInfo,
+        origin: Option<Origin>,
+        beginning: Beginning,
+    ) -> Result<Self> {
+        let durability =
+            system.state(|state| durability_of(shared, state.volumes().find(|volume| volume.timeline == info.id)));
         let history = system.state(|state| {
             let pins = state.pins().filter(|pin| pin.timeline == info.id).map(|pin| pin.lsn);
             // Below its branch point the past is its parent's.
@@ -77,12 +102,7 @@ impl Timeline {
             }
             history
         });
-        Self::open_with(shared, info, origin, durability, required, history)
-    }
-
-    /// Makes the files of a timeline. What an unfinished try left is replaced: nothing was ever appended to it.
-    pub(crate) fn create(shared: &Arc<Shared>, info: &TimelineInfo) -> Result<()> {
-        Manifest::create(&shared.disk, &Identity::of(info)).map(drop)
+        Self::open_with(shared, info, origin, durability, history, beginning)
     }
 
     fn open_with(
@@ -90,30 +110,24 @@ impl Timeline {
         info: &TimelineInfo,
         origin: Option<Origin>,
         durability: Durability,
-        required: Vec<Required>,
         history: Arc<History>,
+        beginning: Beginning,
     ) -> Result<Self> {
-        let identity = Identity::read(&*shared.disk, info.id)?;
-        let mut manifest = Manifest::open(&shared.disk, &identity)?;
-        let mut required = required;
-        let mut rotten = Vec::new();
-        let parent = origin.as_ref();
-        let checkpoint = newest_checkpoint(shared, &identity, parent, &manifest, &mut required, &mut rotten)?;
+        let Beginning { identity, mut manifest, mut checkpoint, rotten, required, is_new } = beginning;
         let epoch = epoch_then(identity.leader_epoch, &checkpoint);
-        let tables = Tables::new(checkpoint.facts.clone(), epoch, Arc::clone(&shared.options.policy));
-        let parent = origin.as_ref().map(|origin| &*origin.parent);
-        restore_partitions(&tables, &checkpoint, origin.as_ref());
-        open_topics(&tables, &checkpoint.facts);
+        let tables = Tables::new(&mut checkpoint, epoch, Arc::clone(&shared.options.policy), origin.as_ref());
+        let parent = origin.as_ref().map(|origin| &*origin.parent).filter(|_| !is_new);
         let logs = unsealed_logs(shared, &manifest)?;
         if let Some(log) = logs.get(&checkpoint.tail.first_lsn) {
             restore_tail(&tables, &checkpoint.tail, log);
         }
-        let mut fold = Fold { tables: &tables, producers: restore_producers(&checkpoint.producers), logs };
+        let mut fold = Fold { tables: &tables, producers: Producers::taken_from(&mut checkpoint), logs };
         let start = start_at(&checkpoint);
         let recovery =
             Recovery { disk: &shared.disk, identity: &identity, manifest: &mut manifest, required: &required, start };
         let mut recovered = recovery.run(&mut |group| fold.group(group))?;
         tables.begin_epoch(info.leader_epoch.max(tables.leader_epoch()));
+        // (Of one that was just made a lease keeps what is in the parent.)
         if let Some(lost) = parent.and_then(|parent| lost_by(parent, &tables)) {
             recovered.damage.get_or_insert(format!("what partition {lost} inherited is no longer in the parent"));
             recovered.resume = None;
@@ -145,13 +159,64 @@ impl Timeline {
     }
 }
 
+/// What a timeline is before its log is read.
+pub(super) struct Beginning {
+    pub(super) identity: Identity,
+    pub(super) manifest: Manifest,
+    pub(super) checkpoint: Checkpoint,
+    /// State-at files that do not check.
+    rotten: Vec<Lsn>,
+    /// What the log must reach.
+    required: Vec<Required>,
+    is_new: bool,
+}
+
+impl Beginning {
+    /// Of a timeline that was just made.
+    pub(super) fn new(identity: Identity, manifest: Manifest, checkpoint: Checkpoint) -> Self {
+        Self { identity, manifest, checkpoint, rotten: Vec::new(), required: Vec::new(), is_new: true }
+    }
+
+    /// Of a timeline that is made empty.
+    fn of_empty(shared: &Shared, info: &TimelineInfo) -> Result<Self> {
+        let identity = Identity::of(info);
+        let manifest = Manifest::create(&shared.disk, &identity)?;
+        Ok(Self::new(identity, manifest, Checkpoint::default()))
+    }
+
+    /// From its files.
+    fn read(shared: &Shared, id: TimelineId, origin: Option<&Origin>, mut required: Vec<Required>) -> Result<Self> {
+        let identity = Identity::read(&*shared.disk, id)?;
+        let manifest = Manifest::open(&shared.disk, &identity)?;
+        let mut rotten = Vec::new();
+        let checkpoint = newest_checkpoint(shared, &identity, origin, &manifest, &mut required, &mut rotten)?;
+        Ok(Self { identity, manifest, checkpoint, rotten, required, is_new: false })
+    }
+}
+
+fn origin_of(info: &TimelineInfo, parent: Option<&Timeline>) -> Result<Option<Origin>> {
+    match (info.origin, parent) {
+        (None, _) => Ok(None),
+        (Some((_, branch)), Some(parent)) => Ok(Some(Origin { parent: Arc::clone(&parent.0), branch })),
+        (Some((parent, _)), None) => {
+            Err(Error::Corrupt(format!("timeline {} branched off {parent}, which is not there", info.id)))
+        }
+    }
+}
+
 /// A partition that can be read, and whose inherited records the parent has not.
 fn lost_by(parent: &Inner, tables: &Tables) -> Option<TopicPartition> {
-    let live = tables.partitions.iter();
-    let mut inherits = live
-        .filter(|partition| partition.inherited().is_some_and(|inherited| partition.log_start() < inherited.end))
-        .map(|partition| partition.id());
-    inherits.find(|id| parent.tables.get_any(*id).is_none())
+    let mut lost = None;
+    let mut look = |id: TopicPartition, log_start: i64, inherited_end: i64| {
+        if lost.is_none() && log_start < inherited_end && !parent.tables.has_any(id) {
+            lost = Some(id);
+        }
+    };
+    for partition in &tables.partitions {
+        look(partition.id(), partition.log_start(), partition.inherited().map_or(0, |inherited| inherited.end));
+    }
+    tables.each_packed(&mut |record| look(record.partition, record.log_start, record.inherited_end));
+    lost
 }
 
 /// What in `system` builds on the log of a timeline.
@@ -220,8 +285,9 @@ fn quarantine(shared: &Shared, manifest: &mut Manifest, rotten: &[Lsn]) -> Resul
 
 /// The leader epoch that the fold begins with: what follows the checkpoint is of the epochs that it had then, not of the newest.
 pub(super) fn epoch_then(born: i32, checkpoint: &Checkpoint) -> i32 {
-    let known = checkpoint.partitions.iter().filter_map(|partition| partition.epochs.last());
-    known.map(|known| known.epoch).max().map_or(born, |epoch| epoch.max(born))
+    let known = checkpoint.partitions.iter().filter_map(|partition| partition.epochs.last()).map(|last| last.epoch);
+    let packed = checkpoint.packed.iter().filter_map(|page| page.about().epoch);
+    known.chain(packed).max().map_or(born, |epoch| epoch.max(born))
 }
 
 fn start_at(checkpoint: &Checkpoint) -> Option<Start> {
@@ -297,7 +363,7 @@ impl Found {
             let _first = damage.set(why);
         }
         let core = self.core(shared, &mut manifest, next_lsn)?;
-        for partition in self.tables.all() {
+        for partition in self.tables.all_opened() {
             partition.publish(partition.log_end());
         }
         let active = core.as_ref().map(|core| Arc::clone(&core.active));

@@ -216,6 +216,11 @@ impl Partition {
         self.pieces().segments.attach(meter);
     }
 
+    /// The same, where its bytes are counted already.
+    pub(crate) fn is_counted_with(&self, meter: &Arc<Meter>) {
+        self.pieces().segments.is_attached(meter);
+    }
+
     /// Sets how its batches are counted into virtual segments.
     pub(crate) fn set_policy(&self, policy: &Policy) {
         self.segment_bytes.store(policy.segment_bytes, Ordering::Relaxed);

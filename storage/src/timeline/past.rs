@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::checkpoint::{add_partition, open_topics, producer_records, restore_partitions, restore_producers};
+use super::checkpoint::add_partitions;
 use super::fold::Fold;
 use super::open::epoch_then;
 use super::partition::lock;
-use super::{Inner, Tables, Timeline};
+use super::{Inner, Producers, Tables, Timeline};
 use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, FrameKind, FrameRead, GroupRead, Scan, Scanned, Scanner, batch_header_of};
@@ -45,16 +45,12 @@ impl Timeline {
 impl Inner {
     /// All that a start would know, had the log ended with the group `lsn`. Of the log itself it says nothing: its tail is empty.
     pub(crate) fn checkpoint_at(&self, lsn: Lsn) -> Result<Checkpoint> {
-        let base = self.base_of(lsn)?;
+        let mut base = self.base_of(lsn)?;
+        let epoch = epoch_then(self.born_epoch, &base);
+        // Nobody reads through these partitions: what they inherited is not looked for.
+        let tables = Tables::new(&mut base, epoch, Arc::clone(&self.shared.options.policy), None);
         let frames = self.frames(&Span { base: &base, last: lsn })?;
-        let tables = Tables::new(
-            base.facts.clone(),
-            epoch_then(self.born_epoch, &base),
-            Arc::clone(&self.shared.options.policy),
-        );
-        restore_partitions(&tables, &base, self.origin.as_ref());
-        open_topics(&tables, &base.facts);
-        let producers = restore_producers(&base.producers);
+        let producers = Producers::taken_from(&mut base);
         let mut fold = Fold { tables: &tables, producers, logs: BTreeMap::new() };
         let mut time = base.time;
         for Found { time: at, frame } in frames.values() {
@@ -62,17 +58,17 @@ impl Inner {
             fold.frame(None, *at, frame)?;
         }
         let expired_before = time.saturating_sub(self.shared.options.producer_expiration_ms);
-        let producers = producer_records(&fold.producers, expired_before);
+        let producers = fold.producers;
         let facts = tables.read_state().clone();
-        let mut past = Checkpoint { lsn, time, facts, producers, ..Checkpoint::default() };
-        let mut partitions = tables.all();
-        partitions.sort_by_key(|partition| partition.id());
-        for partition in &partitions {
+        let mut past = Checkpoint { lsn, time, facts, ..Checkpoint::default() };
+        producers.give(&mut past, expired_before);
+        let opened = tables.give_packed(&mut past);
+        for partition in &opened {
             // Batches that no view sees may be gone, with what they said of the end.
             let compacted = partition.pieces().compaction_at(None).map_or(0, |made| made.end);
             partition.set_log_end(partition.log_end().max(partition.log_start()).max(compacted));
-            add_partition(&mut past, partition, None);
         }
+        add_partitions(&mut past, &opened, None);
         Ok(past)
     }
 

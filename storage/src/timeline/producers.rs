@@ -8,6 +8,8 @@
 use std::collections::HashMap;
 
 use crate::batch::BatchHeader;
+use crate::state::checkpoint::{ProducerRecord, SequenceRecord};
+use crate::state::{Checkpoint, PackedPage};
 use crate::units::TopicPartition;
 
 /// How many batches a producer may have in flight to one partition, and so how many are remembered.
@@ -127,10 +129,56 @@ pub enum Verdict {
 #[derive(Default, Debug)]
 pub struct Producers {
     by_partition: HashMap<TopicPartition, HashMap<i64, Producer>>,
+    /// Those of partitions of which nobody has asked for one since the timeline was opened, as the checkpoint has them, in order.
+    packed: Vec<PackedPage<ProducerRecord>>,
 }
 
 impl Producers {
-    /// Judges a batch without changing anything. Entries idle since before `expired_before` count as absent.
+    /// Those of a checkpoint, of which it takes what is packed.
+    pub(super) fn taken_from(checkpoint: &mut Checkpoint) -> Self {
+        let mut producers = Self { packed: std::mem::take(&mut checkpoint.packed_producers), ..Self::default() };
+        for record in &checkpoint.producers {
+            producers.take_in(record);
+        }
+        producers
+    }
+
+    fn take_in(&mut self, record: &ProducerRecord) {
+        let mut producer = Producer::new(record.epoch, record.last_append);
+        for batch in &record.batches {
+            let (first, last) = (batch.first_sequence, batch.last_sequence);
+            producer.push(RememberedBatch { first, last, base_offset: batch.base_offset, append_time: -1 });
+        }
+        self.by_partition.entry(record.partition).or_default().insert(record.producer_id, producer);
+    }
+
+    /// Unpacks those of a partition: before they are asked for.
+    pub(super) fn unpack(&mut self, partition: TopicPartition) {
+        let from = self.packed.partition_point(|page| page.last() < partition);
+        let found = self.packed[from..].iter().take_while(|page| page.first() <= partition).count();
+        let pages: Vec<_> = self.packed.drain(from..from + found).collect();
+        for page in pages {
+            page.each(&mut |record| self.take_in(record));
+        }
+    }
+
+    /// Puts all into a checkpoint, but those idle since before `expired_before`; among what is packed some of these may stay.
+    pub(super) fn give(&self, checkpoint: &mut Checkpoint, expired_before: i64) {
+        let live = self.iter().filter(|(.., producer)| producer.last_time >= expired_before);
+        let record = |(partition, producer_id, producer): (TopicPartition, i64, &Producer)| ProducerRecord {
+            partition,
+            producer_id,
+            epoch: producer.epoch,
+            last_append: producer.last_time,
+            batches: producer.batches().iter().map(sequence_record).collect(),
+        };
+        checkpoint.producers = live.map(record).collect();
+        checkpoint.producers.sort_by_key(|record| (record.partition, record.producer_id));
+        let packed = self.packed.iter().filter(|page| page.about().last_append >= expired_before);
+        checkpoint.packed_producers = packed.cloned().collect();
+    }
+
+    /// Judges a batch for a partition that is unpacked, without changing anything. Entries idle since before `expired_before` count as absent.
     pub fn check(&self, partition: TopicPartition, sequence: &Sequence, expired_before: i64) -> Verdict {
         let known = self.by_partition.get(&partition).and_then(|of| of.get(&sequence.producer_id));
         let Some(known) = known.filter(|producer| producer.last_time >= expired_before) else {
@@ -179,6 +227,7 @@ impl Producers {
         batch: RememberedBatch,
         time: i64,
     ) -> Option<Producer> {
+        self.unpack(partition);
         let of = self.by_partition.entry(partition).or_default();
         let before = of.get(&sequence.producer_id).copied();
         let follows = |known: &Producer| known.batches().last().is_none_or(|newest| newest.next() == sequence.first);
@@ -194,6 +243,7 @@ impl Producers {
 
     /// Sets an entry, from a checkpoint or back to what it was; `None` removes it.
     pub fn restore(&mut self, partition: TopicPartition, producer_id: i64, producer: Option<Producer>) {
+        self.unpack(partition);
         let of = self.by_partition.entry(partition).or_default();
         match producer {
             Some(producer) => of.insert(producer_id, producer),
@@ -201,7 +251,7 @@ impl Producers {
         };
     }
 
-    /// Every entry.
+    /// Every entry that is unpacked.
     pub fn iter(&self) -> impl Iterator<Item = (TopicPartition, i64, &Producer)> {
         self.by_partition
             .iter()
@@ -215,6 +265,7 @@ impl Producers {
 
     /// Forgets a partition that is gone.
     pub fn forget(&mut self, partition: TopicPartition) {
+        self.unpack(partition);
         self.by_partition.remove(&partition);
     }
 
@@ -225,6 +276,10 @@ impl Producers {
             !of.is_empty()
         });
     }
+}
+
+fn sequence_record(batch: &RememberedBatch) -> SequenceRecord {
+    SequenceRecord { first_sequence: batch.first, last_sequence: batch.last, base_offset: batch.base_offset }
 }
 
 /// The sequence `by` records further on, around from `i32::MAX` to 0.

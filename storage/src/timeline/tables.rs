@@ -1,26 +1,40 @@
 //! What the facts of a timeline add up to while it runs: the state, and the partitions that the state's topics have.
 //!
-//! Invariants: every partition of a topic in the state is in the table, and no other but the internal ones; a partition whose topic was deleted is kept
-//! aside for views of the past, until nothing needs its batches. The same functions serve publishing and recovery.
+//! Invariants: every partition of a topic in the state is there, and no other but the internal ones: in the table once somebody asked for it, until then
+//! [`Packed`], or, where nothing was ever written to it, by its topic alone; a partition whose topic was deleted is kept aside for views of the past, until
+//! nothing needs its batches. The same functions serve publishing and recovery.
 
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::DashMap;
 
+use super::Origin;
+use super::checkpoint::restored;
+use super::packed::Packed;
 use super::partition::Partition;
 use super::virtual_segments::Meter;
 use crate::options::{Policy, PolicyOf};
-use crate::state::{Change, Fact, State, Topic};
+use crate::state::checkpoint::PartitionRecord;
+use crate::state::{Change, Checkpoint, Fact, State, Topic};
 use crate::units::{Lsn, TopicNumber, TopicPartition};
 
 /// State and partitions.
 pub(crate) struct Tables {
+    /// Those that somebody asked for.
     pub(crate) partitions: DashMap<TopicPartition, Arc<Partition>>,
     /// Of deleted topics, while views of the past may need them.
     pub(crate) retired: DashMap<TopicPartition, Arc<Partition>>,
+    topics: DashMap<TopicNumber, Shape>,
+    packed: Packed,
+    /// Where what is packed finds what it inherited.
+    origin: Option<Origin>,
+    /// Held, shared, by whoever puts a partition into the table, and alone by whoever changes something for all that are not there yet.
+    opening: RwLock<()>,
     state: RwLock<State>,
     leader_epoch: AtomicI32,
+    is_fenced: AtomicBool,
+    has_ended: AtomicBool,
     /// How often a volume or a pin came, changed or went.
     names_version: AtomicU64,
     /// Of the partitions that topics have.
@@ -28,14 +42,33 @@ pub(crate) struct Tables {
     policy: PolicyOf,
 }
 
+/// What the partitions of a topic have in common.
+#[derive(Clone, Copy)]
+struct Shape {
+    partitions: u32,
+    policy: Policy,
+}
+
 impl Tables {
-    /// Over a state whose topics' partitions are still to be opened.
-    pub(crate) fn new(state: State, leader_epoch: i32, policy: PolicyOf) -> Self {
+    /// As a checkpoint has them, of which it takes what is packed. What a partition inherited is found in the parent.
+    pub(crate) fn new(
+        checkpoint: &mut Checkpoint,
+        leader_epoch: i32,
+        policy: PolicyOf,
+        origin: Option<&Origin>,
+    ) -> Self {
+        let facts = checkpoint.facts.clone();
         let tables = Self {
             partitions: DashMap::new(),
             retired: DashMap::new(),
-            state: RwLock::new(state),
+            topics: DashMap::new(),
+            packed: Packed::taken_from(checkpoint),
+            origin: origin.cloned(),
+            opening: RwLock::default(),
+            state: RwLock::new(facts.clone()),
             leader_epoch: AtomicI32::new(leader_epoch),
+            is_fenced: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             names_version: AtomicU64::new(0),
             meter: Arc::default(),
             policy,
@@ -43,6 +76,12 @@ impl Tables {
         for topic in [TopicNumber::FACTS, TopicNumber::POSITIONS] {
             let id = TopicPartition::new(topic, 0);
             tables.partitions.insert(id, Partition::new(id, 0, 0));
+        }
+        facts.topics().for_each(|topic| tables.open(&facts, topic));
+        tables.meter.add(tables.packed.live_bytes());
+        tables.packed.unpack_special(|record| tables.unpack(record));
+        for record in &checkpoint.partitions {
+            tables.take_in(record, Partition::count_with);
         }
         tables
     }
@@ -69,16 +108,13 @@ impl Tables {
         self.meter.bytes()
     }
 
-    /// Takes in a partition as it was when the timeline was last saved.
-    pub(crate) fn restore(&self, partition: Arc<Partition>) {
-        if !partition.id().topic.is_internal() {
-            partition.count_with(&self.meter);
-        }
-        self.partitions.insert(partition.id(), partition);
-    }
-
     /// A partition, as far as its topic is visible.
     pub(crate) fn get(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        self.opened(id).or_else(|| self.make(id))
+    }
+
+    /// A partition that somebody asked for before.
+    fn opened(&self, id: TopicPartition) -> Option<Arc<Partition>> {
         self.partitions.get(&id).map(|entry| Arc::clone(entry.value()))
     }
 
@@ -87,13 +123,99 @@ impl Tables {
         self.get(id).or_else(|| self.retired.get(&id).map(|entry| Arc::clone(entry.value())))
     }
 
-    /// Every partition, also those kept for views of the past.
-    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+    /// Whether there is a partition, also one that is kept for views of the past.
+    pub(crate) fn has_any(&self, id: TopicPartition) -> bool {
+        self.partitions.contains_key(&id) || self.is_in_topic(id) || self.retired.contains_key(&id)
+    }
+
+    fn is_in_topic(&self, id: TopicPartition) -> bool {
+        self.topics.get(&id.topic).is_some_and(|topic| id.partition < topic.partitions)
+    }
+
+    /// Puts a partition into the table that is not there yet, if its topic has it.
+    fn make(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        let _opening = self.opening.read().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_in_topic(id) {
+            return None;
+        }
+        self.packed.unpack(id, |record| self.unpack(record));
+        let entry = self.partitions.entry(id).or_insert_with(|| {
+            // Nothing was ever written to it.
+            let partition = Partition::new(id, 0, 0);
+            self.ready(&partition);
+            partition.count_with(&self.meter);
+            partition
+        });
+        Some(Arc::clone(entry.value()))
+    }
+
+    /// Takes in a partition that was packed: its bytes are counted.
+    fn unpack(&self, record: &PartitionRecord) {
+        self.take_in(record, Partition::is_counted_with);
+    }
+
+    fn take_in(&self, record: &PartitionRecord, count: impl FnOnce(&Partition, &Arc<Meter>)) {
+        let id = record.partition;
+        let known = (self.packed.log_starts(id), self.packed.compactions(id));
+        let partition = restored(record, known, self.origin.as_ref());
+        if record.gone_at.is_some() {
+            self.retired.insert(id, partition);
+            return;
+        }
+        self.ready(&partition);
+        if !id.topic.is_internal() {
+            count(&partition, &self.meter);
+        }
+        self.partitions.insert(id, partition);
+    }
+
+    /// Tells a partition what it missed while it was not in the table.
+    fn ready(&self, partition: &Partition) {
+        partition.pieces().note_epoch(self.leader_epoch(), partition.log_end());
+        if let Some(topic) = self.topics.get(&partition.id().topic) {
+            partition.set_policy(&topic.policy);
+        }
+        if self.is_fenced.load(Ordering::Acquire) {
+            partition.fence();
+        }
+        if self.has_ended.load(Ordering::Acquire) {
+            partition.end();
+        }
+    }
+
+    /// Every partition that somebody asked for, also those kept for views of the past. Of no other there is anything in a file of this timeline.
+    pub(crate) fn all_opened(&self) -> Vec<Arc<Partition>> {
         let tables = [&self.partitions, &self.retired];
         tables
             .into_iter()
             .flat_map(|table| table.iter().map(|entry| Arc::clone(entry.value())).collect::<Vec<_>>())
             .collect()
+    }
+
+    /// Puts into a checkpoint what is packed, and returns all other partitions, in order; of those that are neither the topic says all.
+    pub(crate) fn give_packed(&self, checkpoint: &mut Checkpoint) -> Vec<Arc<Partition>> {
+        let alone = self.alone();
+        let mut opened = self.all_opened();
+        self.packed.give(checkpoint);
+        drop(alone);
+        opened.sort_by_key(|partition| partition.id());
+        opened
+    }
+
+    /// Where a partition begins that nobody has asked for and of which nothing was ever hidden from a view; what it holds was inherited.
+    pub(crate) fn packed_log_start(&self, id: TopicPartition) -> Option<i64> {
+        self.packed.log_start(id)
+    }
+
+    /// Shows the partitions that are packed.
+    pub(crate) fn each_packed(&self, see: &mut dyn FnMut(&PartitionRecord)) {
+        for page in self.packed.pages() {
+            page.each(&mut |record| see(record));
+        }
+    }
+
+    fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.opening.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Readers of internal topics begin with what is still there.
@@ -120,12 +242,12 @@ impl Tables {
             Fact::Topic(Change::Put(topic)) => self.open(state, topic),
             Fact::Volume(_) | Fact::Pin(_) => drop(self.names_version.fetch_add(1, Ordering::AcqRel)),
             Fact::LogStart(Change::Put(start)) => {
-                if let Some(partition) = self.partitions.get(&start.partition) {
+                if let Some(partition) = self.get(start.partition) {
                     partition.move_log_start(start.offset, lsn);
                 }
             }
             Fact::Compaction(Change::Put(compaction)) => {
-                if let Some(partition) = self.partitions.get(&compaction.partition) {
+                if let Some(partition) = self.get(compaction.partition) {
                     partition.compact(compaction, lsn);
                 }
             }
@@ -135,26 +257,47 @@ impl Tables {
         }
     }
 
-    /// Opens the partitions that a topic has and the table lacks, and gives all of them its policy.
-    pub(crate) fn open(&self, state: &State, topic: &Topic) {
-        let policy = self.policy(state, topic);
-        for index in 0..topic.partitions {
-            let id = TopicPartition::new(topic.number, index);
-            let entry = self.partitions.entry(id).or_insert_with(|| {
-                let partition = Partition::new(id, 0, 0);
-                partition.pieces().note_epoch(self.leader_epoch(), 0);
-                partition.count_with(&self.meter);
-                partition
-            });
-            entry.set_policy(&policy);
+    /// From here on a topic has its partitions, and all of them its policy.
+    fn open(&self, state: &State, topic: &Topic) {
+        let shape = Shape { partitions: topic.partitions, policy: self.policy(state, topic) };
+        let alone = self.alone();
+        let before = self.topics.insert(topic.number, shape);
+        drop(alone);
+        // Who comes into the table now has it already.
+        if let Some(before) = before.filter(|before| before.policy != shape.policy) {
+            for partition in self.opened_of(topic.number, before.partitions) {
+                partition.set_policy(&shape.policy);
+            }
         }
     }
 
     /// The timeline takes a new leader epoch: every partition has it from its end on.
     pub(crate) fn begin_epoch(&self, epoch: i32) {
+        let alone = self.alone();
         self.leader_epoch.store(epoch, Ordering::Release);
+        drop(alone);
         for partition in &self.partitions {
             partition.pieces().note_epoch(epoch, partition.log_end());
+        }
+    }
+
+    /// The timeline handed over to another.
+    pub(crate) fn fence(&self) {
+        let alone = self.alone();
+        self.is_fenced.store(true, Ordering::Release);
+        drop(alone);
+        for partition in &self.partitions {
+            partition.fence();
+        }
+    }
+
+    /// The timeline's volume is no more.
+    pub(crate) fn end(&self) {
+        let alone = self.alone();
+        self.has_ended.store(true, Ordering::Release);
+        drop(alone);
+        for partition in &self.partitions {
+            partition.end();
         }
     }
 
@@ -165,7 +308,11 @@ impl Tables {
     }
 
     fn retire(&self, topic: &Topic, lsn: Lsn) {
-        for partition in self.partitions_of(topic) {
+        let partitions = self.partitions_of(topic);
+        let alone = self.alone();
+        self.topics.remove(&topic.number);
+        drop(alone);
+        for partition in partitions {
             partition.retire(lsn);
             self.retired.insert(partition.id(), Arc::clone(&partition));
             self.partitions.remove(&partition.id());
@@ -175,6 +322,11 @@ impl Tables {
     /// The partitions of a topic.
     pub(crate) fn partitions_of(&self, topic: &Topic) -> Vec<Arc<Partition>> {
         (0..topic.partitions).filter_map(|index| self.get(TopicPartition::new(topic.number, index))).collect()
+    }
+
+    /// Those of the first partitions of a topic that somebody asked for.
+    pub(crate) fn opened_of(&self, topic: TopicNumber, partitions: u32) -> impl Iterator<Item = Arc<Partition>> {
+        (0..partitions).filter_map(move |index| self.opened(TopicPartition::new(topic, index)))
     }
 }
 

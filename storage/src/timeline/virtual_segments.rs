@@ -31,6 +31,11 @@ impl Meter {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Counts some that are in no list yet.
+    pub(super) fn add(&self, bytes: u64) {
+        self.moved(0, bytes);
+    }
+
     fn moved(&self, before: u64, after: u64) {
         // Wraps, as a sum of changes that come in any order may; what is read once all have come is the sum.
         self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
@@ -97,8 +102,13 @@ impl VirtualSegments {
 
     /// Has a meter count them from here on.
     pub(super) fn attach(&mut self, meter: &Arc<Meter>) {
-        self.detach();
         meter.moved(0, self.bytes);
+        self.is_attached(meter);
+    }
+
+    /// A meter has counted them, and goes on.
+    pub(super) fn is_attached(&mut self, meter: &Arc<Meter>) {
+        self.detach();
         self.meter = Some(Arc::clone(meter));
     }
 

@@ -150,6 +150,7 @@ impl Core {
         let base_offset = partition.log_end();
         let log_start = partition.log_start();
         if let Some(sequence) = part.sequence() {
+            self.producers.unpack(partition.id());
             let expired_before = group.time.saturating_sub(timeline.shared.options.producer_expiration_ms);
             let is_of_other_name = part.is_new_name && self.is_first_of_inherited(partition, &sequence);
             let check = || self.producers.check(partition.id(), &sequence, expired_before);

@@ -19,7 +19,7 @@ use crate::facts::{pin, volume};
 use crate::front_door::create_topic;
 use crate::world::{DAY, Ground, MINUTE, World};
 
-fn snapshot(engine: &Arc<Engine>, view: PinnedView) -> Result<Stand> {
+pub(crate) fn snapshot(engine: &Arc<Engine>, view: PinnedView) -> Result<Stand> {
     let put = |txn: &mut Txn<'_>, stand, id| {
         txn.put(pin(id, stand, PinKind::Snapshot));
         Ok::<_, ()>(stand)
@@ -27,7 +27,7 @@ fn snapshot(engine: &Arc<Engine>, view: PinnedView) -> Result<Stand> {
     wait(|done| engine.pin(view, put, done)).map(|stand| stand.expect("it is not refused"))
 }
 
-fn clone_of(engine: &Arc<Engine>, stand: Stand, name: &'static str) -> Timeline {
+pub(crate) fn clone_of(engine: &Arc<Engine>, stand: Stand, name: &'static str) -> Timeline {
     let new = NewTimeline { from: Some((stand.timeline, stand.lsn)), volume: None };
     let put = move |txn: &mut Txn<'_>, info: &millpond_storage::state::TimelineInfo| {
         txn.put(volume(name, info.id, info.volume));
@@ -38,7 +38,7 @@ fn clone_of(engine: &Arc<Engine>, stand: Stand, name: &'static str) -> Timeline 
 }
 
 /// Restores the volume `default`. Returns where the old timeline ends.
-fn restore(engine: &Arc<Engine>, to: Stand) -> Stand {
+pub(crate) fn restore(engine: &Arc<Engine>, to: Stand) -> Stand {
     restore_while(engine, to, |_| {})
 }
 
@@ -73,7 +73,7 @@ fn request(log: &Timeline, to: TopicPartition, producer: Option<(i64, i32)>, val
     }
 }
 
-fn append(
+pub(crate) fn append(
     log: &Timeline,
     to: TopicPartition,
     producer: Option<(i64, i32)>,

@@ -8,6 +8,7 @@ mod cuts;
 mod facts;
 mod fail_points;
 mod front_door;
+mod packed;
 mod pressure;
 mod random;
 mod reads;
