@@ -47,6 +47,24 @@ fn a_crash_at_each_step_leaves_all_of_a_compaction_or_nothing() {
     }
 }
 
+/// Without syncs the log may lose what an output was made of, and the output stays. So what is compacted is synced first.
+#[test]
+fn what_is_compacted_is_durable_before_anything_is_made_of_it() {
+    for seed in 0..8 {
+        let (mut world, mut choices) = (World::new(), Seed::new(seed));
+        world.acknowledge_early();
+        (0..60).for_each(|_| world.append(DEFAULT_VOLUME, &mut choices));
+        world.remember(DEFAULT_VOLUME);
+        world.disk.arm("compact.output_named");
+        assert!(world.compact().is_err(), "it dies there");
+        world.kill(Some(seed));
+        assert!(world.timeline(world.volumes[DEFAULT_VOLUME].timeline).damage().is_none());
+        world.check_all(&mut choices);
+        world.compact().expect("it is done now");
+        world.check_all(&mut choices);
+    }
+}
+
 #[test]
 fn a_full_disk_gives_a_compaction_up_and_nothing_else() {
     let (mut world, mut choices) = due(6);
