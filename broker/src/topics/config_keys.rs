@@ -5,13 +5,11 @@
 //! reason. So a stored key is always an enforced key. What is not in the table does not exist.
 //!
 //! `min.insync.replicas` is obeyed without a field. As in Kafka 4 the number that counts is the lower of it and the
-//! replicas that the topic has; that is one, and the one is always in sync. So are the two keys of [`format`](super::format): the
-//! broker reads no values, SQL does.
+//! replicas that the topic has; that is one, and the one is always in sync.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::format::{self, FORMAT_KEY, Format, InvalidFormat, SCHEMA_BYTES_MAX, SCHEMA_KEY};
 use crate::config::ConfigType;
 use crate::config::ConfigType::{Boolean, Double, Int, List, Long, Short, String as Text};
 
@@ -41,8 +39,6 @@ pub enum Allows {
     Fraction(f64, f64),
     /// A list of some of these, one at least, none twice; the first of them where nobody says anything.
     Some(&'static [&'static str]),
-    /// Text of so many bytes at most.
-    Text(usize),
     /// This one, for this reason.
     Only(&'static str, &'static str),
 }
@@ -59,7 +55,7 @@ const NO_OWN_FILES: &str = "partitions have no files of their own, they share th
 const VOLUME_SYNCS: &str = "when writes are synced is the volume's durability (log.durability), for all its topics";
 
 /// Every key, by name.
-pub static CONFIG_KEYS: [ConfigKey; 33] = [
+pub static CONFIG_KEYS: [ConfigKey; 31] = [
     key(
         "cleanup.policy",
         List,
@@ -174,20 +170,6 @@ pub static CONFIG_KEYS: [ConfigKey; 33] = [
         "log.message.timestamp.type",
         OneOf(&["CreateTime", "LogAppendTime"]),
         "Whose clock stamps a record: the producer's or the broker's.",
-    ),
-    key(
-        FORMAT_KEY,
-        Text,
-        FORMAT_KEY,
-        OneOf(&Format::NAMES),
-        "How values are written, for SQL; together with `millpond.value.schema`.",
-    ),
-    key(
-        SCHEMA_KEY,
-        Text,
-        SCHEMA_KEY,
-        Allows::Text(SCHEMA_BYTES_MAX),
-        "The columns of values, for SQL: `price decimal(11,4) path 'trade.px'`, an Avro schema, or `taq`.",
     ),
     key(
         "min.cleanable.dirty.ratio",
@@ -306,9 +288,6 @@ pub enum InvalidConfig {
         /// The other.
         max: i64,
     },
-    /// Values are declared in a way that cannot be read.
-    #[error(transparent)]
-    Format(#[from] InvalidFormat),
     /// Append and subtract are for lists.
     #[error("Can't add to or take from topic config {0}: its type is not LIST")]
     NotAList(&'static str),
@@ -332,7 +311,6 @@ impl ConfigKey {
                 let is_once = |at: usize, item: &&str| names.contains(item) && !given[..at].contains(item);
                 given.iter().enumerate().all(|(at, item)| is_once(at, item))
             }
-            Allows::Text(bytes_max) => value.len() <= bytes_max,
             Only(fixed, _) => is_same(self.config_type, value, fixed),
         };
         if is_allowed {
@@ -345,17 +323,7 @@ impl ConfigKey {
     pub fn fixed(&self) -> Option<&'static str> {
         match self.allows {
             Only(fixed, _) => Some(fixed),
-            Number(..) | OneOf(_) | Fraction(..) | Allows::Some(_) | Allows::Text(_) => None,
-        }
-    }
-
-    /// What holds where nobody says anything, of a key that the broker's own configuration does not have.
-    pub fn constant(&self) -> &'static str {
-        match self.allows {
-            Only(fixed, _) => fixed,
-            OneOf(names) => names[0],
-            Allows::Text(_) => "",
-            Number(..) | Fraction(..) | Allows::Some(_) => "1",
+            Number(..) | OneOf(_) | Fraction(..) | Allows::Some(_) => None,
         }
     }
 
@@ -374,7 +342,6 @@ impl ConfigKey {
             OneOf(names) => format!("must be {}", names.join(" or ")),
             Fraction(min, max) => format!("must be a number from {min} to {max}"),
             Allows::Some(names) => format!("must be {}, or both with a comma", names.join(" or ")),
-            Allows::Text(bytes_max) => format!("must be text of at most {bytes_max} bytes"),
             Only(fixed, reason) => format!("only {fixed:?} is supported, since {reason}"),
         }
     }
@@ -428,7 +395,6 @@ pub fn checked<'a>(given: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) 
 
 /// Whether keys go together, each of which is allowed.
 pub fn agree(overrides: &Overrides) -> Result<(), InvalidConfig> {
-    format::check(overrides)?;
     let number = |name| overrides.get(name).and_then(|value| value.parse::<i64>().ok());
     match (number("min.compaction.lag.ms"), number("max.compaction.lag.ms")) {
         (Some(min), Some(max)) if min > max => Err(InvalidConfig::Lags { min, max }),

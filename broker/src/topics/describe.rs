@@ -4,7 +4,6 @@
 //! comes from the broker is never shown as a topic's own.
 
 use super::config_keys::{CONFIG_KEYS, ConfigKey, Overrides};
-use super::format::is_inherited;
 use crate::config::{Config, ConfigType, Setting};
 
 /// Which layer a value comes from, in Kafka's terms.
@@ -52,8 +51,7 @@ pub struct Synonym {
 
 /// Every key of a topic that has `own` keys, in a stream with the keys `stream`, by name.
 pub fn describe_topic(config: &Config, stream: &Overrides, own: &Overrides) -> Vec<Described> {
-    let inherited = |key: &ConfigKey| stream.get(key.name).filter(|_| is_inherited(key.name, own));
-    CONFIG_KEYS.iter().map(|key| topic_key(config, key, inherited(key), own.get(key.name))).collect()
+    CONFIG_KEYS.iter().map(|key| topic_key(config, key, stream.get(key.name), own.get(key.name))).collect()
 }
 
 fn topic_key(config: &Config, key: &ConfigKey, stream: Option<&String>, own: Option<&String>) -> Described {
@@ -61,7 +59,7 @@ fn topic_key(config: &Config, key: &ConfigKey, stream: Option<&String>, own: Opt
     let stream = stream.map(|value| synonym(key.broker_name, value, ConfigSource::Stream));
     let broker = match config.settings.iter().find(|setting| setting.name == key.broker_name) {
         Some(setting) => broker_synonyms(setting),
-        None => vec![synonym(key.broker_name, key.constant(), ConfigSource::Default)],
+        None => vec![synonym(key.broker_name, key.fixed().unwrap_or("1"), ConfigSource::Default)],
     };
     described(
         key.name,
@@ -79,7 +77,8 @@ pub fn describe_broker(config: &Config) -> Vec<Described> {
     });
     let topic_defaults = CONFIG_KEYS.iter().filter_map(|key| {
         let is_setting = config.settings.iter().any(|setting| setting.name == key.broker_name);
-        (!is_setting).then(|| constant(key.broker_name, key.config_type, key.constant(), key.documentation))
+        let value = key.fixed().unwrap_or("1");
+        (!is_setting).then(|| constant(key.broker_name, key.config_type, value, key.documentation))
     });
     let node_id = config.server.node_id.to_string();
     let facts = [
@@ -123,7 +122,6 @@ fn described(
 #[cfg(test)]
 mod tests {
     use super::super::config_keys::checked;
-    use super::super::format::{FORMAT_KEY, SCHEMA_KEY};
     use super::*;
     use crate::config::Sources;
 
@@ -167,20 +165,6 @@ mod tests {
             layers(retention),
             [("log.retention.ms", "7", ConfigSource::Stream), ("log.retention.ms", "604800000", ConfigSource::Default),]
         );
-    }
-
-    #[test]
-    fn a_topic_with_a_format_of_its_own_has_no_schema_of_its_streams() {
-        let values = |stream: &Overrides, own: &Overrides| {
-            let described = describe_topic(&config(&[]), stream, own);
-            [FORMAT_KEY, SCHEMA_KEY].map(|key| find(&described, key).value.clone())
-        };
-        let json = checked([(FORMAT_KEY, Some("json")), (SCHEMA_KEY, Some("a int"))]).unwrap();
-        let raw = checked([(FORMAT_KEY, Some("raw"))]).unwrap();
-        let none = Overrides::new();
-        assert_eq!(values(&none, &none), ["raw", ""]);
-        assert_eq!(values(&json, &none), ["json", "a int"]);
-        assert_eq!(values(&json, &raw), ["raw", ""]);
     }
 
     #[test]

@@ -7,8 +7,7 @@
 //!
 //! - [`names`], [`ids`]: how topics are named on the wire. The directory knows what the names mean, scope by scope.
 //! - [`Frozen`]: what a snapshot shows. Its topics are found and read like others, and never change.
-//! - [`config_keys`], [`settings`], [`describe`]: what can be set on them, and what it means; [`format`]: what their
-//!   values are. [`Holding`]: what a volume may hold.
+//! - [`config_keys`], [`settings`], [`describe`]: what can be set on them, and what it means. [`Holding`]: what a volume may hold.
 
 mod change;
 pub mod config_keys;
@@ -18,7 +17,6 @@ mod directory;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod format;
 mod frozen;
 pub mod ids;
 mod keeper;

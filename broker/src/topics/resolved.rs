@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::TopicError;
 use super::config_keys::Overrides;
-use super::format::{Definition, InvalidFormat};
 use super::frozen::Frozen;
 use super::ids::{Form, Spelling};
 use super::place::Place;
@@ -43,11 +42,6 @@ impl Resolved {
     pub fn stream_config(&self) -> Overrides {
         let config = |state: &State| streams::config_of(streams::origin(state, &self.topic.name.stream).as_ref());
         self.frozen.as_ref().map_or_else(|| self.timeline.state(config), |frozen| config(&frozen.state))
-    }
-
-    /// What its values are. Fails for what a newer version has declared.
-    pub fn definition(&self) -> Result<Definition, InvalidFormat> {
-        Definition::of(&self.stream_config(), &self.topic.settings)
     }
 
     /// The volume or the snapshot that it is in.

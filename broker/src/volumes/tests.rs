@@ -17,7 +17,6 @@ use crate::groups::spelling::TopicIdentity;
 use crate::groups::{Groups, TopicNames};
 use crate::scope::Scope;
 use crate::topics::fixture::append_at;
-use crate::topics::format::{FORMAT_KEY, SCHEMA_KEY};
 use crate::topics::{NewTopic, Topics};
 
 /// What the names in subscriptions mean.
@@ -189,12 +188,6 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
     let found = pond.topics.resolve(Scope::Everything, "trading.taq.trades").unwrap();
     assert_eq!((found.topic.partitions, found.settings.retention_ms), (4, Some(60_000)));
 
-    let format = [(FORMAT_KEY.to_owned(), Some("json".to_owned())), (SCHEMA_KEY.to_owned(), Some("a int".to_owned()))];
-    let declare = StreamChange { config: format.into(), ..StreamChange::default() };
-    pond.volumes.alter_stream("trading", "taq", declare).await.unwrap();
-    let found = pond.topics.resolve(Scope::Everything, "trading.taq.trades").unwrap();
-    assert_eq!(found.definition().unwrap().columns[0].name, "a");
-
     let unset = StreamChange { config: [("retention.ms".to_owned(), None)].into(), ..StreamChange::default() };
     pond.volumes.alter_stream("trading", "taq", unset).await.unwrap();
     assert_eq!(
@@ -204,7 +197,6 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
     for bad in [
         StreamChange { partitions: Some(Some(0)), ..StreamChange::default() },
         StreamChange { config: [("no.such.key".to_owned(), None)].into(), ..StreamChange::default() },
-        StreamChange { config: [(FORMAT_KEY.to_owned(), None)].into(), ..StreamChange::default() },
     ] {
         assert!(pond.volumes.alter_stream("trading", "taq", bad).await.is_err());
     }

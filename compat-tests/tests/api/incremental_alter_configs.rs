@@ -82,40 +82,6 @@ fn keys_are_set_and_unset_and_lists_changed_in_every_version() {
 }
 
 #[test]
-fn what_values_are_is_declared_in_one_request() {
-    const FORMAT: &str = "millpond.value.format";
-    const SCHEMA: &str = "millpond.value.schema";
-    let server = server();
-    let mut wire = server.wire();
-    for version in 0..=1 {
-        let mut set = |edits: Edits<'_>| {
-            let response = wire.call(version, &of(vec![resource(TOPIC, "trades", edits)])).responses.remove(0);
-            (response.error_code, response.error_message.unwrap_or_default().to_string())
-        };
-        let cases: [(Edits<'_>, &str); 4] = [
-            (&[(FORMAT, SET, Some("json"))], "needs millpond.value.schema in the same request"),
-            (&[(SCHEMA, SET, Some("a int"))], "set both in one request"),
-            (&[(SCHEMA, SET, Some("a int, b decimal")), (FORMAT, SET, Some("csv"))], "column 2 (b): decimal needs"),
-            (&[(FORMAT, SET, Some("xml"))], "must be raw or json"),
-        ];
-        for (edits, words) in cases {
-            let (code, message) = set(edits);
-            assert!(code == INVALID_CONFIG && message.contains(words), "{edits:?}: {code} {message}");
-        }
-        let longest = format!("\"{}\" int", "a".repeat(32_767 - 6));
-        assert_eq!(set(&[(SCHEMA, SET, Some(longest.as_str())), (FORMAT, SET, Some("json"))]), (0, String::new()));
-        assert_eq!(set(&[(SCHEMA, SET, Some("a int"))]), (0, String::new()));
-        assert_eq!(set(&[(FORMAT, SET, Some("csv"))]), (0, String::new()));
-        assert_eq!(set(&[(FORMAT, DELETE, None)]).0, INVALID_CONFIG);
-        assert_eq!(value(&mut wire, "trades", FORMAT), ("csv".to_owned(), true));
-        assert_eq!(value(&mut wire, "trades", SCHEMA), ("a int".to_owned(), true));
-        let unset = [(FORMAT, DELETE, None), (SCHEMA, DELETE, None)];
-        assert_eq!(wire.call(version, &of(vec![resource(TOPIC, "trades", &unset)])).responses[0].error_code, 0);
-        assert_eq!(value(&mut wire, "trades", FORMAT), ("raw".to_owned(), false));
-    }
-}
-
-#[test]
 fn a_resource_is_changed_whole_or_not_at_all() {
     let server = server();
     let mut wire = server.wire();

@@ -29,8 +29,6 @@ async fn a_topic_is_created_described_changed_and_deleted() {
         (r#"{"partitions": 3}"#, "invalid-partitions"),
         (r#"{"config": {"retention.ms": "x"}}"#, "invalid-config"),
         (r#"{"config": {"nonsense": null}}"#, "invalid-config"),
-        (r#"{"config": {"millpond.value.format": "json"}}"#, "invalid-config"),
-        (r#"{"config": {"millpond.value.format": "csv", "millpond.value.schema": "a float"}}"#, "invalid-config"),
         (r#"{"partition": 4}"#, "bad-request"),
     ] {
         assert_eq!(server.refused("PATCH", ONE, change).await, problem(400, kind), "{change}");
