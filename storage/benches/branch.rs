@@ -61,7 +61,7 @@ fn row(partitions: u32, written: Written) {
     let clones = times(|nth| volumes::branch(&engine, &format!("clone-{nth}"), from).expect("made"));
     #[allow(clippy::cast_precision_loss, reason = "few")]
     let each = (resident_mib() - before) / ROUNDS as f64;
-    let cpu = (cpu_time() - cpu) / u32::try_from(ROUNDS).expect("few");
+    let cpu = cpu_time().saturating_sub(cpu) / u32::try_from(ROUNDS).expect("few");
     let (_, last) = engine.volume("clone-0").expect("just made");
     append(&last, &[TopicPartition::new(TopicNumber(16), 0)], Written::Batch);
     let begun = Instant::now();
