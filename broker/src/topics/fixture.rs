@@ -108,6 +108,16 @@ impl Fixture {
 
     /// Restores a volume; the snapshot that keeps what it was.
     pub(crate) async fn restore(&self, volume: &str, pin: PinId) -> PinId {
+        self.restore_while(volume, pin, || ()).await
+    }
+
+    /// The same; `meanwhile` is done just before the name moves, when what is submitted waits.
+    pub(crate) async fn restore_while(
+        &self,
+        volume: &str,
+        pin: PinId,
+        meanwhile: impl FnOnce() + Send + 'static,
+    ) -> PinId {
         let (known, old) = self.0.volume(volume).expect("it is there");
         let new = NewTimeline { from: Some(self.view(pin)), volume: Some(known.id) };
         let restored = waited(|done| {
@@ -115,6 +125,7 @@ impl Fixture {
                 old.id(),
                 new,
                 move |txn, info, end| {
+                    meanwhile();
                     let pin = PinId(txn.take(Numbers::Pin, 1).expect("numbers are left"));
                     txn.put(pin_of(known.id, pin, end, PinKind::Safety, &format!("safety-{}", pin.0)));
                     txn.put(Volume { timeline: info.id, ..known });

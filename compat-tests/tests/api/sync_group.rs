@@ -8,8 +8,8 @@ use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use millpond_compat_tests::requests::text;
 
 use crate::group::{
-    ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, INVALID_GROUP_ID, Member, NONE, REBALANCE_IN_PROGRESS,
-    UNKNOWN_MEMBER_ID, id, join, join_request, start, sync_request,
+    FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, INVALID_GROUP_ID, Member, NONE,
+    REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, id, join, join_request, start, sync_request,
 };
 
 #[test]
@@ -65,6 +65,42 @@ fn errors_are_answered_in_every_version() {
     let _waiting = second.send(9, &join_request(9, "g", &second_id));
     while member.heartbeat() == NONE {}
     assert_eq!(member.wire.call(5, &good).error_code, REBALANCE_IN_PROGRESS);
+}
+
+#[test]
+fn a_replaced_static_member_is_fenced() {
+    let server = start();
+    let mut wire = server.wire();
+    let request = join_request(9, "g", "").with_group_instance_id(Some(text("i")));
+    let joined = wire.call(9, &request);
+    let sync = |version, joined| sync_request(version, "g", joined).with_group_instance_id(Some(text("i")));
+    assert_eq!(wire.call(5, &sync(5, &joined)).error_code, NONE);
+    let again = wire.call(9, &request);
+    for version in 3..=5 {
+        let fenced = wire.call(version, &sync(version, &joined));
+        assert_eq!((fenced.error_code, &fenced.assignment[..]), (FENCED_INSTANCE_ID, &b""[..]), "v{version}");
+        let synced = wire.call(version, &sync(version, &again));
+        assert_eq!((synced.error_code, &synced.assignment[..]), (NONE, &b"assigned"[..]), "v{version}");
+    }
+}
+
+/// One that waits for its leader when its successor comes is told so, rather than left waiting.
+#[test]
+fn a_static_member_that_is_replaced_while_it_waits_is_fenced() {
+    let server = start();
+    let mut leader = Member::alone(&server, "g");
+    let (mut former, mut successor) = (server.wire(), server.wire());
+    let request = join_request(9, "g", "").with_group_instance_id(Some(text("i")));
+    let joining = former.send(9, &request);
+    while leader.heartbeat() == NONE {}
+    leader.wire.call(9, &join_request(9, "g", &leader.id));
+    let followed = former.receive(joining);
+    let mut sync = sync_request(5, "g", &followed).with_group_instance_id(Some(text("i")));
+    sync.assignments.clear();
+    let syncing = former.send(5, &sync);
+    former.expect_silence(Duration::from_millis(300));
+    let _joining = successor.send(9, &request);
+    assert_eq!(former.receive(syncing).error_code, FENCED_INSTANCE_ID);
 }
 
 #[test]

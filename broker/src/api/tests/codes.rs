@@ -36,6 +36,13 @@ pub(super) fn group() -> GroupId {
     GroupId(StrBytes::from_static_str("app"))
 }
 
+/// That asks for the first record to be deleted.
+pub(super) fn delete_records_request(topic: &str) -> DeleteRecordsRequest {
+    let partition = DeleteRecordsPartition::default().with_offset(1);
+    let topic = DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
+    DeleteRecordsRequest::default().with_topics(vec![topic])
+}
+
 impl Asker<'_> {
     /// What an API says of a topic (or its partition 0); none of one that names no topic, or leaves out what is not there.
     pub(super) async fn code(&self, key: ApiKey, topic: &str) -> Option<i16> {
@@ -131,9 +138,7 @@ impl Asker<'_> {
     }
 
     async fn delete_records(&self, topic: &str) -> i16 {
-        let partition = DeleteRecordsPartition::default().with_offset(1);
-        let topic = DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
-        let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+        let request = delete_records_request(topic);
         call::<delete_records::DeleteRecords>(&self.ctx(2), request).await.topics[0].partitions[0].error_code
     }
 

@@ -12,6 +12,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, StrBytes};
 use millpond_storage::Fetched;
+use millpond_storage::disk::SimDisk;
 
 use super::super::error::ErrorCode;
 use super::super::*;
@@ -29,7 +30,11 @@ pub(super) struct World {
 }
 
 pub(super) async fn world() -> World {
-    let broker = Arc::new(Broker::in_memory(Config::default()).unwrap());
+    world_on(&SimDisk::new(), Config::default()).await
+}
+
+pub(super) async fn world_on(disk: &SimDisk, config: Config) -> World {
+    let broker = Arc::new(Broker::on(disk, config).unwrap());
     let fixture = Fixture(Arc::clone(&broker.engine));
     fixture.volume("trading", true, &["taq"]).await;
     let new = NewTopic { name: "trading.taq.trades".to_owned(), ..NewTopic::default() };

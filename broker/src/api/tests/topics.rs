@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use kafka_protocol::messages::{ApiKey, DeleteGroupsRequest, InitProducerIdRequest};
-use millpond_storage::disk::SimDisk;
 use millpond_storage::disk::sim::{Fault, Op};
+use millpond_storage::disk::{Disk, SimDisk};
 
 use super::super::error::{ErrorCode, NONE};
 use super::super::{SERVED, delete_groups, init_producer_id};
 use super::codes::{Asker, group};
-use super::support::{World, call, code, commit, world};
+use super::support::{World, call, code, commit, world, world_on};
 use crate::broker::{Broker, Scope};
 use crate::config::Config;
 use crate::topics::fixture::append;
@@ -167,6 +167,49 @@ async fn a_file_that_cannot_be_read_is_an_error_of_the_storage_and_told_once_for
     disk.fail(Op::Read, 0, Fault::Error);
     assert_eq!(asker.list_offsets("trades", 1001, -1).await, code(ErrorCode::KafkaStorageError));
     assert_eq!(asker.list_offsets("trades", 1001, -1).await, NONE);
+}
+
+#[tokio::test]
+async fn the_ends_of_a_snapshot_that_cannot_be_read_are_an_error_of_the_storage() {
+    let disk = SimDisk::new();
+    let mut config = Config::default();
+    config.log.file_bytes = 4 << 10;
+    let world = world_on(&disk, config).await;
+    let Scope::Snapshot(pin) = world.snapshot else { panic!("it is one") };
+    let trades = world.broker.topics.resolve(Scope::Everything, "trading.taq.trades").unwrap();
+    // Until the file is full that the snapshot ends in the middle of: then its index is asked.
+    for _ in 0..50 {
+        append(&trades, &["d"]).await;
+    }
+    world.broker.engine.maintain().unwrap();
+    let _loaded = world.broker.topics.load(pin).await.unwrap();
+    let asker = everything(&world);
+    let asking = [ApiKey::OffsetForLeaderEpoch, ApiKey::ListOffsets, ApiKey::Fetch];
+    for key in asking {
+        disk.fail(Op::Read, 0, Fault::Error);
+        let failed = asker.code(key, "trading.-close.taq.trades").await;
+        assert_eq!(failed, Some(code(ErrorCode::KafkaStorageError)), "{key:?}");
+    }
+    for key in asking {
+        assert_eq!(asker.code(key, "trading.-close.taq.trades").await, Some(NONE), "{key:?}: it is read again");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_removed_takes_nothing_and_can_still_be_read() {
+    let disk = SimDisk::new();
+    let (broker, trades) = on(&disk).await;
+    let log = format!("timelines/{}/log", trades.timeline.id());
+    for path in disk.paths().iter().filter(|path| path.starts_with(&log)) {
+        disk.remove(path).unwrap();
+    }
+    let asker = Asker { broker: &broker, scope: Scope::Everything };
+    let named = async |key| if key == ApiKey::CreateTopics { "quotes".to_owned() } else { "trades".to_owned() };
+    said(all(&asker, named).await, |key| match key {
+        key if CHANGING.contains(&key) => code(ErrorCode::KafkaStorageError),
+        ApiKey::OffsetCommit | ApiKey::OffsetDelete => code(ErrorCode::CoordinatorNotAvailable),
+        key => unchanged(key),
+    });
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Handlers over several volumes and a snapshot: what clients of each scope are answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -9,6 +9,7 @@ use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, MetadataRequest
 
 use super::super::error::ErrorCode;
 use super::super::*;
+use super::codes::delete_records_request;
 use super::support::{World, call, code, commit, committed, ctx, fetch, fetch_request, name, world};
 use crate::broker::{Broker, Scope};
 use crate::topics::fixture::{batch, batch_of_producer};
@@ -95,6 +96,24 @@ async fn a_restore_wakes_fetches_and_ends_sessions() {
     assert_eq!(committed(&broker, Scope::Everything, "trading.taq.trades").await, 1, "positions went back, too");
     let old = fetch(&ctx, fetch_request("trading.taq.trades", 0, 0, 0)).await;
     assert_eq!(old.responses[0].partitions[0].error_code, code(ErrorCode::FencedLeaderEpoch));
+}
+
+/// It was meant for what the volume had then; decided in the successor, it would be done to other records.
+#[tokio::test]
+async fn a_deletion_of_records_that_waits_at_a_restore_is_refused() {
+    let World { broker, fixture, snapshot } = world().await;
+    let Scope::Snapshot(pin) = snapshot else { panic!("it is one") };
+    let topic = "trading.taq.trades";
+    let (ctx, request) = (ctx(&broker, Scope::Everything, 2), delete_records_request(topic));
+    let (submitted, is_submitted) = mpsc::channel();
+    let submit = move || submitted.send(delete_records::DeleteRecords::handle(&ctx, request)).unwrap();
+    fixture.restore_while("trading", pin, submit).await;
+    let Answer::Later(waiting) = is_submitted.recv().unwrap() else { panic!("it waits") };
+    let Outcome::Message(answer) = waiting.await else { panic!("it is answered") };
+    let refused = &answer.topics[0].partitions[0];
+    assert_eq!((refused.error_code, refused.low_watermark), (code(ErrorCode::FencedLeaderEpoch), -1));
+    let partition = broker.topics.resolve(Scope::Everything, topic).unwrap().partition(0).unwrap();
+    assert_eq!((partition.log_start(), partition.high_watermark()), (0, 2));
 }
 
 /// Appends a batch of one record of an idempotent producer: where it went.
