@@ -329,35 +329,44 @@ impl Engine {
 
     /// Removes what a crash left half made or half removed. At the start, before anything is opened.
     pub(crate) fn remove_unfinished(&self) -> Result<()> {
-        let infos: Vec<TimelineInfo> = self.system().state(|state| state.timelines().cloned().collect());
-        infos.iter().filter(|info| info.stage != Stage::There).try_for_each(|info| self.unmake(info))
+        self.infos(|info| info.stage != Stage::There).iter().try_for_each(|info| self.unmake(info))
     }
 
-    /// Removes timelines that no volume points at, no pin or reader keeps, and nothing branched off: the youngest first, since they keep their parents.
+    fn infos(&self, wanted: impl Fn(&TimelineInfo) -> bool) -> Vec<TimelineInfo> {
+        self.system().state(|state| state.timelines().filter(|info| wanted(info)).cloned().collect())
+    }
+
+    /// Removes timelines that no volume points at, no pin or reader keeps, and nothing branched off: the youngest first, since they keep their parents. One that fails
+    /// keeps no other (but its parents) from it, and is tried again by the next call.
     pub(crate) fn remove_unneeded(&self) -> Result<()> {
+        let unfinished = self.infos(|info| info.stage == Stage::Removing && self.timeline(info.id).is_none());
+        let mut outcome = unfinished.iter().map(|info| self.unmake(info)).fold(Ok(()), Result::and);
         for timeline in self.timelines().into_iter().rev() {
-            if timeline.0.is_named() || !timeline.0.history.is_unpinned() || !timeline.0.children().is_empty() {
-                continue;
+            if !timeline.0.is_named() && timeline.0.history.is_unpinned() && timeline.0.children().is_empty() {
+                outcome = outcome.and(self.remove(timeline));
             }
-            let id = timeline.id();
-            let removing = self.transact(move |txn| {
-                let is_named = txn.all::<Volume>().iter().any(|volume| volume.timeline == id);
-                let is_pinned = txn.all::<Pin>().iter().any(|pin| pin.timeline == id);
-                let is_parent =
-                    txn.all::<TimelineInfo>().iter().any(|info| info.origin.is_some_and(|(of, _)| of == id));
-                let info = txn.get::<TimelineInfo>(&id).filter(|_| !is_named && !is_pinned && !is_parent)?;
-                let info = TimelineInfo { stage: Stage::Removing, ..info };
-                txn.put(info.clone());
-                Some(info)
-            })?;
-            let Some(info) = removing else { continue };
-            self.shared().disk.fail_point("branch.removing")?;
-            self.forget(id);
-            timeline.0.forsake();
-            drop(timeline);
-            self.unmake(&info)?;
         }
-        Ok(())
+        outcome
+    }
+
+    /// Removes a timeline, unless it is needed when it comes to that.
+    fn remove(&self, timeline: Timeline) -> Result<()> {
+        let id = timeline.id();
+        let removing = self.transact(move |txn| {
+            let is_named = txn.all::<Volume>().iter().any(|volume| volume.timeline == id);
+            let is_pinned = txn.all::<Pin>().iter().any(|pin| pin.timeline == id);
+            let is_parent = txn.all::<TimelineInfo>().iter().any(|info| info.origin.is_some_and(|(of, _)| of == id));
+            let info = txn.get::<TimelineInfo>(&id).filter(|_| !is_named && !is_pinned && !is_parent)?;
+            let info = TimelineInfo { stage: Stage::Removing, ..info };
+            txn.put(info.clone());
+            Some(info)
+        })?;
+        let Some(info) = removing else { return Ok(()) };
+        self.shared().disk.fail_point("branch.removing")?;
+        self.forget(id);
+        timeline.0.forsake();
+        drop(timeline);
+        self.unmake(&info)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::space::Space;
 use crate::state::{Change, Cluster, Fact, Index, Numbers, Stage, State, TimelineInfo, Txn, Volume, VolumeId};
 use crate::stats::Stats;
 use crate::timeline::{TailCache, Timeline, lock};
+use crate::trouble::Troubles;
 use crate::units::TimelineId;
 
 /// What FORMAT says.
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) tending: Mutex<()>,
     /// Held by whoever compacts.
     pub(crate) compacting: Mutex<()>,
+    /// What fails of upkeep that is no timeline's.
+    pub(crate) troubles: Troubles,
     maintenance_wanted: Mutex<bool>,
     maintenance_wake: Condvar,
 }
@@ -183,10 +186,11 @@ impl Engine {
         maintenance::round(self)
     }
 
-    /// Writes a checkpoint of every timeline now.
+    /// Writes a checkpoint of every timeline now. One that fails keeps no other from it.
     pub fn save(&self) -> Result<()> {
         let _turn = lock(&self.shared.tending);
-        self.timelines().iter().chain([&self.system]).try_for_each(|timeline| timeline.0.save())
+        let saved = self.timelines().into_iter().chain([self.system.clone()]).map(|timeline| timeline.0.save());
+        saved.fold(Ok(()), Result::and)
     }
 
     /// Looks whether the data directory is where it was. Moved or removed, its open files would go on taking writes that no start finds.
@@ -341,6 +345,7 @@ impl Shared {
             gone: AtomicBool::new(false),
             tending: Mutex::new(()),
             compacting: Mutex::new(()),
+            troubles: Troubles::default(),
             maintenance_wanted: Mutex::new(false),
             maintenance_wake: Condvar::new(),
             disk,

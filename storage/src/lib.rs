@@ -21,6 +21,7 @@ mod space;
 pub mod state;
 mod stats;
 pub mod timeline;
+mod trouble;
 pub mod units;
 mod view;
 

@@ -1,7 +1,7 @@
 //! What is done behind the clients' backs: room on the disk, sealing, checkpoints, retention, collection; compaction.
 //!
-//! One thread, and one thing at a time, and a second one for compaction, which takes long; no lock is held across file work. An error here is told and tried again at the next round: nothing that was
-//! acknowledged depends on it.
+//! One thread, and one thing at a time, and a second one for compaction, which takes long; no lock is held across file work. What fails is told of once and tried again at the next round: nothing that was
+//! acknowledged depends on it. What fails for one timeline keeps no other, and nothing else of its own, from being done; the functions give the first error when all is done.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -40,15 +40,13 @@ fn work(shared: &Shared, engine: &Weak<Engine>) {
     loop {
         shared.await_maintenance(ROUND);
         let Some(engine) = engine.upgrade().filter(|_| !shared.is_closing()) else { return };
-        let mut outcome = round(&engine);
+        // What fails is told of where it is noted, and tried again.
+        let _told = round(&engine);
         // A full disk does not wait for the next look at retention.
         let due = if shared.space.refused().is_some() { FULL_DISK_CHECK_MS } else { shared.options.retention_check_ms };
         if shared.now().saturating_sub(retained) >= due.min(shared.options.retention_check_ms) {
             retained = shared.now();
-            outcome = outcome.and_then(|()| retain(&engine));
-        }
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "maintenance");
+            let _told = retain(&engine);
         }
     }
 }
@@ -62,9 +60,7 @@ pub(crate) fn spawn_compaction(engine: &Arc<Engine>) -> Result<JoinHandle<()>> {
         loop {
             std::thread::park_timeout(interval);
             let Some(engine) = engine.upgrade().filter(|_| !shared.is_closing()) else { return };
-            if let Err(error) = compact(&engine) {
-                tracing::warn!(%error, "compaction");
-            }
+            let _told = compact(&engine);
         }
     };
     let thread = std::thread::Builder::new().name("compaction".to_owned());
@@ -87,10 +83,10 @@ pub(crate) fn round(engine: &Engine) -> Result<()> {
     if !engine.is_in_place() {
         return Ok(());
     }
-    shared.stats.free_bytes.set(shared.space.look()?);
-    let mut outcome = Ok(());
+    let looked = shared.space.look().map(|free| shared.stats.free_bytes.set(free));
+    let mut outcome = shared.troubles.note(&shared.stats, &"the disk", "a look at its room", looked);
     for timeline in engine.timelines().iter().chain([engine.system()]) {
-        outcome = outcome.and(tend(timeline));
+        outcome = outcome.and(timeline.0.note("sealing and checkpoints", tend(timeline)));
     }
     outcome
 }
@@ -111,24 +107,27 @@ fn tend(timeline: &Timeline) -> Result<()> {
 
 /// Hides what is past its time or over its size, then frees what nothing needs.
 pub(crate) fn retain(engine: &Engine) -> Result<()> {
-    let _turn = lock(&engine.shared().tending);
-    if engine.shared().is_gone() {
+    let shared = engine.shared();
+    let _turn = lock(&shared.tending);
+    if shared.is_gone() {
         return Ok(());
     }
+    let stats = engine.stats();
+    let removed = engine.remove_unneeded();
+    let mut outcome = shared.troubles.note(stats, &"deleted volumes", "removing what is left of them", removed);
     let mut total = segment::Shares::default();
-    engine.remove_unneeded()?;
     for timeline in engine.timelines().iter().chain([engine.system()]) {
         if timeline.damage().is_none() {
-            hide_expired(timeline)?;
-            total += segment::collect(engine, timeline)?;
-            total.live += segment::unsealed_live_bytes(&timeline.0);
+            let inner = &timeline.0;
+            outcome = outcome.and(inner.note("retention", hide_expired(timeline)));
+            outcome = outcome.and(inner.note("collection", segment::collect(engine, timeline)));
+            total += segment::held(inner);
         }
     }
-    let stats = engine.stats();
     stats.live_bytes.set(total.live);
     stats.history_bytes.set(total.history);
     stats.dead_bytes.set(total.dead);
-    Ok(())
+    outcome
 }
 
 /// Moves the log starts of partitions whose oldest virtual segments are due: one group for all of them.

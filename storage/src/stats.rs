@@ -107,6 +107,8 @@ pub struct Stats {
     pub removed_bytes: Counter,
     /// Checkpoints written.
     pub checkpoints: Counter,
+    /// Times that upkeep (sealing, checkpoints, retention, collection, compaction) of a timeline failed, to be tried again.
+    pub upkeep_failures: Counter,
     /// Bytes in files that the live view needs.
     pub live_bytes: Gauge,
     /// Bytes in files that only pins and the history window need.

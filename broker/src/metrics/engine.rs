@@ -39,6 +39,11 @@ pub fn engine_samples(stats: &Stats) -> Vec<Sample> {
         ),
         Sample::counter("removed_bytes", "Bytes of files removed", stats.removed_bytes.get()),
         Sample::counter("checkpoints", "Checkpoints of the state", stats.checkpoints.get()),
+        Sample::counter(
+            "upkeep_failures",
+            "Upkeep of volumes that failed and is tried again",
+            stats.upkeep_failures.get(),
+        ),
         Sample::gauge("space_live_bytes", "Bytes that live data takes", stats.live_bytes.get()),
         Sample::gauge("space_history_bytes", "Bytes that only the past needs", stats.history_bytes.get()),
         Sample::gauge("space_dead_bytes", "Bytes that nothing needs any more", stats.dead_bytes.get()),

@@ -24,27 +24,32 @@ use super::sort;
 /// A log file that waits for its end has at least this part of its bytes in facts below the floor, or some record that nobody needs.
 const FACTS_SHARE: u64 = 16;
 
-/// One collection of a timeline. Returns what its sealed files hold, by who needs it.
-pub(crate) fn collect(engine: &Engine, timeline: &Timeline) -> Result<Shares> {
+/// One collection of a timeline. A step that fails keeps no other from being done.
+pub(crate) fn collect(engine: &Engine, timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
+    let mut outcome = Ok(());
     if timeline.id() == TimelineId::SYSTEM {
         let base = Need::of(inner).base();
         let floor = inner.history.plan(Moment { lsn: base, ..Moment::default() });
         inner.history.settle(floor.lsn);
     } else if inner.is_named() {
-        raise_floor(engine, timeline)?;
-        cap_history(engine, timeline)?;
+        outcome = outcome.and(raise_floor(engine, timeline)).and(cap_history(engine, timeline));
     }
-    roll_if_due(inner)?;
-    save_if_held_up(inner)?;
+    outcome = outcome.and(roll_if_due(inner)).and(save_if_held_up(inner));
     let need = Need::of(inner);
     let unneeded: Vec<File> = inner.files.all().into_iter().filter(|file| is_spare(file, &need)).collect();
-    drop_files(inner, &unneeded)?;
-    rewrite_what_pays(inner, &need)?;
-    thin_state_ats(inner, &need)?;
+    outcome = outcome.and(drop_files(inner, &unneeded));
+    outcome = outcome.and(rewrite_what_pays(inner, &need)).and(thin_state_ats(inner, &need));
     forget_partitions(inner, &need);
     inner.tables.skip_dropped_facts();
-    Ok(total(inner, &need))
+    outcome
+}
+
+/// What the files of a timeline hold, by who needs it; of those that are not sealed what clients see.
+pub(crate) fn held(inner: &Inner) -> Shares {
+    let mut held = total(inner, &Need::of(inner));
+    held.live += unsealed_live_bytes(inner);
+    held
 }
 
 /// What all sealed files hold, by who needs it.
@@ -57,7 +62,7 @@ fn total(inner: &Inner, need: &Need<'_>) -> Shares {
 }
 
 /// What the files that are not sealed hold of what clients see.
-pub(crate) fn unsealed_live_bytes(inner: &Inner) -> u64 {
+fn unsealed_live_bytes(inner: &Inner) -> u64 {
     let bytes = |partition: &Arc<Partition>| {
         let pieces = partition.pieces();
         let log_start = pieces.compaction_at(None).map_or(0, |made| made.end).max(partition.log_start());
@@ -112,11 +117,9 @@ fn save_if_held_up(inner: &Arc<Inner>) -> Result<()> {
     for _ in 0..3 {
         let need = Need::of(inner);
         let base = need.base();
-        let mut is_held_up = sort::to_sort(inner, base)?.is_empty() && !sort::to_sort(inner, Lsn::MAX)?.is_empty();
-        for file in inner.files.all().into_iter().filter(|file| file.last_lsn() >= base) {
-            is_held_up = is_held_up || sort::is_mostly_dead(&file, &need, false)?;
-        }
-        if !is_held_up {
+        let waits = sort::to_sort(inner, base).is_empty() && !sort::to_sort(inner, Lsn::MAX).is_empty();
+        let mut above = inner.files.all().into_iter().filter(|file| file.last_lsn() >= base);
+        if !waits && !above.any(|file| sort::is_mostly_dead(inner, &file, &need, false)) {
             return Ok(());
         }
         inner.save_anew()?;
@@ -130,13 +133,13 @@ fn rewrite_what_pays(inner: &Inner, need: &Need<'_>) -> Result<()> {
     let space = inner.shared.disk.space()?;
     let is_nearly_full = space.free < space.total / 5;
     for file in inner.files.all().into_iter().filter(|file| file.last_lsn() < base) {
-        if !inner.files.is_spoiled(file.name()) && sort::is_mostly_dead(&file, need, is_nearly_full)? {
+        if sort::is_mostly_dead(inner, &file, need, is_nearly_full) {
             rewrite_some(inner, need, &[file])?;
         }
     }
-    let mut next = sort::to_sort(inner, base)?;
+    let mut next = sort::to_sort(inner, base);
     while !next.is_empty() && rewrite_some(inner, need, &next)? {
-        next = sort::to_sort(inner, base)?;
+        next = sort::to_sort(inner, base);
     }
     next = merge::to_merge(inner);
     while !next.is_empty() && rewrite_some(inner, need, &next)? {
@@ -157,7 +160,9 @@ fn rewrite_some(inner: &Inner, need: &Need<'_>, files: &[File]) -> Result<bool> 
     }
     match rewrite(inner, need, files) {
         Ok(()) => Ok(true),
-        Err(error @ (Error::Corrupt(_) | Error::Full(_))) => {
+        // Of the bad place was told.
+        Err(_) if files.iter().any(|file| inner.files.is_spoiled(file.name())) => Ok(false),
+        Err(error @ Error::Full(_)) => {
             tracing::warn!(%error, "files are left as they are");
             Ok(false)
         }
@@ -244,9 +249,8 @@ fn drop_files(inner: &Inner, files: &[File]) -> Result<()> {
     for file in files {
         inner.files.remove(file.name());
         hide_stretches(inner, file);
-        unlink(inner, file)?;
     }
-    Ok(())
+    files.iter().map(|file| unlink(inner, file)).fold(Ok(()), Result::and)
 }
 
 /// Partitions stop looking into a file.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::index::StretchRecord;
 use super::need::{Need, Shares};
 use super::stretch::SealedFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::FileRef;
 use crate::timeline::lock;
 use crate::units::{Lsn, TopicPartition};
@@ -48,9 +48,11 @@ impl Files {
         self.all().into_iter().filter(|file| !file.is_compacted()).collect()
     }
 
-    /// A file is not to be rewritten.
-    pub(crate) fn spoil(&self, name: FileRef) {
-        lock(&self.spoiled).insert(name);
+    /// A file in which something cannot be read is not to be rewritten, which is told of once.
+    pub(crate) fn spoil(&self, name: FileRef, error: &Error) {
+        if lock(&self.spoiled).insert(name) {
+            tracing::error!(file = ?name, %error, "a sealed file has a bad place: it is not rewritten until the next start");
+        }
     }
 
     /// Whether a file is not to be rewritten.

@@ -17,7 +17,7 @@ mod throttle;
 mod usage;
 mod verified;
 
-pub(crate) use collect::{collect, raise_to, unsealed_live_bytes};
+pub(crate) use collect::{collect, held, raise_to};
 pub(crate) use compact::compact;
 pub(crate) use files::Files;
 pub(crate) use index::NO_TIME;

@@ -115,7 +115,7 @@ impl Job<'_> {
     fn times(&self) -> Result<Vec<GroupRecord>> {
         let mut times = Vec::new();
         for file in self.inputs {
-            times.extend(file.groups()?.into_iter().map(|group| GroupRecord { position: 0, ..group }));
+            times.extend(self.read(file, file.groups())?.into_iter().map(|group| GroupRecord { position: 0, ..group }));
         }
         // One whose time is lost gives way to one that has it.
         times.sort_by_key(|group| (group.lsn, std::cmp::Reverse(group.time)));
@@ -134,12 +134,7 @@ impl Job<'_> {
         let mut output = Output::new(self.inner, id);
         for partition in partitions {
             for (input, stretch) in self.stretches_of(*partition) {
-                self.copy(&mut output, input, stretch).inspect_err(|error| {
-                    if matches!(error, Error::Corrupt(_)) {
-                        tracing::error!(file = ?input.name(), %error, "a sealed file has a bad place: it is not rewritten");
-                        self.inner.files.spoil(input.name());
-                    }
-                })?;
+                self.copy(&mut output, input, stretch)?;
             }
         }
         output.finish(class, times)
@@ -156,17 +151,22 @@ impl Job<'_> {
 
     /// Copies what is needed of a stretch.
     fn copy(&self, output: &mut Output<'_>, input: &File, stretch: &StretchRecord) -> Result<()> {
-        let records = input.records(stretch.partition)?;
+        let records = self.read(input, input.records(stretch.partition))?;
         for (nth, record) in records.iter().enumerate() {
             let end = records.get(nth + 1).map_or(stretch.end_offset, |next| next.base_offset);
             if self.need.by(&stretch.lying_in(record, end)) == By::Nobody {
                 continue;
             }
-            let (head, batch) = input.frame(stretch, nth, record)?;
-            let header = checked(self.inner.salt, stretch.partition, record, &head, &batch)?;
+            let (head, batch) = self.read(input, input.frame(stretch, nth, record))?;
+            let header = self.read(input, checked(self.inner.salt, stretch.partition, record, &head, &batch))?;
             output.push(&header, &head, &batch)?;
         }
         Ok(())
+    }
+
+    /// What was read of an input, which is not taken in again if that failed.
+    fn read<T>(&self, input: &File, read: Result<T>) -> Result<T> {
+        read.inspect_err(|error| self.inner.files.spoil(input.name(), error))
     }
 
     /// Partitions look into the outputs: each under its own lock, so that a reader finds every batch in one of the two.

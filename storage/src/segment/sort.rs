@@ -24,7 +24,7 @@ const RUN_BYTES: u64 = 64 << 10;
 const SOON_MS: i64 = 3_600_000;
 
 /// Log files to sort together, by their first groups; none if it does not pay yet.
-pub(super) fn to_sort(inner: &Inner, base: Lsn) -> Result<Vec<File>> {
+pub(super) fn to_sort(inner: &Inner, base: Lsn) -> Vec<File> {
     let mut files = inner.files.all();
     files.retain(|file| !file.is_compacted());
     files.sort_by_key(|file| file.first_lsn());
@@ -39,17 +39,17 @@ pub(super) fn to_sort(inner: &Inner, base: Lsn) -> Result<Vec<File>> {
             continue;
         }
         let together: Vec<File> = run.iter().chain([&file]).cloned().collect();
-        if !fits(&together) || !is_unsorted(inner, &file, base)? {
+        if !fits(&together) || !is_unsorted(inner, &file, base) {
             if pays(&run) {
-                return Ok(run);
+                return run;
             }
             run.clear();
         }
-        if is_unsorted(inner, &file, base)? {
+        if is_unsorted(inner, &file, base) {
             run.push(file);
         }
     }
-    Ok(if pays(&run) { run } else { Vec::new() })
+    if pays(&run) { run } else { Vec::new() }
 }
 
 fn pays(run: &[File]) -> bool {
@@ -64,13 +64,21 @@ pub(super) fn fits(files: &[File]) -> bool {
 }
 
 /// A log file that reads would gain from being sorted.
-fn is_unsorted(inner: &Inner, file: &File, base: Lsn) -> Result<bool> {
+fn is_unsorted(inner: &Inner, file: &File, base: Lsn) -> bool {
     let is_log = matches!(file.name(), FileRef::Log(_));
-    Ok(is_log
+    is_log
         && file.last_lsn() < base
-        && !inner.files.is_spoiled(file.name())
         && !expires_soon(inner, file)
-        && inner.files.has_short_runs(file, short_runs)?)
+        && is_so(inner, file, || inner.files.has_short_runs(file, short_runs))
+}
+
+/// Whether a file is such that it should be rewritten. One of which that cannot be read is not.
+fn is_so(inner: &Inner, file: &File, look: impl FnOnce() -> Result<bool>) -> bool {
+    let spoil = |error| {
+        inner.files.spoil(file.name(), &error);
+        false
+    };
+    !inner.files.is_spoiled(file.name()) && look().unwrap_or_else(spoil)
 }
 
 /// Whether all records of a file are past their time within the hour.
@@ -107,7 +115,11 @@ fn short_runs(file: &File) -> Result<bool> {
 }
 
 /// Whether so little of a file is needed that copying that frees more than it costs.
-pub(super) fn is_mostly_dead(file: &File, need: &Need<'_>, is_nearly_full: bool) -> Result<bool> {
+pub(super) fn is_mostly_dead(inner: &Inner, file: &File, need: &Need<'_>, is_nearly_full: bool) -> bool {
+    is_so(inner, file, || needs_little(file, need, is_nearly_full))
+}
+
+fn needs_little(file: &File, need: &Need<'_>, is_nearly_full: bool) -> Result<bool> {
     let total: u64 = file.stretches().iter().map(|stretch| stretch.bytes).sum();
     let most = if is_nearly_full { total / 4 * 3 } else { total / 2 };
     let mut needed = 0;

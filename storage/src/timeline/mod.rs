@@ -54,6 +54,7 @@ use crate::frame;
 use crate::maintenance::Saves;
 use crate::manifest::{Edit, Manifest, NextLog};
 use crate::state::{Durability, Fact, State, Txn};
+use crate::trouble::Troubles;
 use crate::units::{FileId, Lsn, TimelineId, TopicPartition};
 use append::{Deliver, Item};
 use fence::Gate;
@@ -83,6 +84,8 @@ pub(crate) struct Inner {
     /// Bytes written since the last checkpoint.
     pub(crate) unsaved_bytes: AtomicU64,
     pub(crate) saves: Saves,
+    /// What fails of its upkeep.
+    troubles: Troubles,
     queue: Mutex<Queue>,
     scheduled: AtomicBool,
     unseen: Mutex<VecDeque<Effects>>,
@@ -408,6 +411,11 @@ impl Inner {
         let next = NextLog { first, after, after_bytes, created_ms: self.shared.now() };
         let file = self.with_manifest(|manifest| manifest.create_log(next))?;
         Ok(LogFile::new(first, file, frame::HEADER_BYTES as u64))
+    }
+
+    /// Takes down how something of its upkeep went, and tells of it if that is news.
+    pub(crate) fn note(&self, what: &'static str, went: Result<()>) -> Result<()> {
+        self.troubles.note(&self.shared.stats, &format_args!("timeline {}", self.id), what, went)
     }
 
     /// Appends an edit to the manifest.

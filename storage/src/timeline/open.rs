@@ -24,6 +24,7 @@ use crate::maintenance::Saves;
 use crate::manifest::{Edit, FileRef, Identity, Manifest, NextLog, TimelineDir};
 use crate::segment;
 use crate::state::{Checkpoint, Durability, Pending, Stage, State, TimelineInfo, VolumeId, state_at};
+use crate::trouble::Troubles;
 use crate::units::{Lsn, Moment, TimelineId, TopicPartition};
 
 /// How many LSNs an unclean start skips where clients may have seen some that the disk never had.
@@ -381,6 +382,7 @@ impl Found {
             unsealed: Mutex::new(unsealed.collect()),
             unsaved_bytes: AtomicU64::new(self.recovered.bytes),
             saves: Saves::default(),
+            troubles: Troubles::default(),
             queue: Mutex::default(),
             scheduled: AtomicBool::new(false),
             unseen: Mutex::new(VecDeque::new()),

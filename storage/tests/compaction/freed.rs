@@ -143,6 +143,52 @@ fn what_is_compacted_and_deleted_loses_old_keys_to_its_age_and_old_values_to_new
     assert!(partition.log_start() > old + 20, "and the young ones in their turn: {partition:?}");
 }
 
+/// Where the last compaction of the first partition ended.
+fn compacted_end(world: &World) -> Option<i64> {
+    let timeline = world.timeline(world.volumes[DEFAULT_VOLUME].timeline);
+    timeline.state(|state| state.compaction(id(0)).map(|made| made.end))
+}
+
+/// Also where the greatest age, by defaults that were changed beneath it, is less than the least.
+#[test]
+fn nothing_is_compacted_below_the_least_age_however_late_it_is() {
+    let mut world = World::new();
+    world.compact_between(60_000, 1_000);
+    fill(&mut world, 40);
+    world.tend(30_000);
+    fill(&mut world, 10);
+    world.compact().expect("nothing is old enough");
+    assert_eq!(compacted_end(&world), None);
+    world.tend(30_001);
+    world.compact().expect("compacted");
+    assert_eq!(compacted_end(&world), Some(8 * 40), "what came later is younger");
+    world.check_all(&mut Seed::new(1));
+}
+
+#[test]
+fn at_the_greatest_age_records_are_compacted_however_little_there_is_to_gain() {
+    let mut world = World::new();
+    world.compact_between(0, 60_000);
+    let now = world.now();
+    let value = "v".repeat(200);
+    for first in (0..400).step_by(8) {
+        let records: Vec<_> = (first..first + 8).map(|n| record(&format!("key-{n}"), Some(&value), now)).collect();
+        world.append_records(DEFAULT_VOLUME, 0, Codec::None, &records);
+    }
+    world.compact().expect("compacted");
+    let first = compacted_end(&world);
+    assert!(first > Some(300), "{first:?}");
+    settle(&mut world);
+    fill(&mut world, 3);
+    world.tend(30_000);
+    world.compact().expect("nothing is due");
+    assert_eq!(compacted_end(&world), first, "a small share of all");
+    world.tend(30_001);
+    world.compact().expect("compacted");
+    assert!(compacted_end(&world) > first);
+    world.check_all(&mut Seed::new(1));
+}
+
 #[test]
 fn tombstones_that_a_log_start_has_passed_are_no_reason_to_compact() {
     let mut world = World::new();
@@ -195,6 +241,29 @@ fn with_little_memory_a_partition_is_compacted_in_several_steps() {
     assert_eq!(times.len(), 1600, "no key is lost");
     // What is left over is too small a share of all to be worth it.
     assert!(times.values().filter(|count| **count == 1).count() > 1400, "and hardly one is there twice");
+    world.check_all(&mut Seed::new(1));
+}
+
+#[test]
+fn a_partition_that_cannot_be_read_keeps_no_other_from_being_compacted() {
+    let mut world = World::new();
+    // The first fills more than a log file, the second comes behind it.
+    for (partition, versions) in [(0, 300), (1, 40)] {
+        for version in 0..versions {
+            let now = world.now();
+            let value = format!("{version:0200}");
+            world.append_records(DEFAULT_VOLUME, partition, Codec::None, &[record("key", Some(&value), now)]);
+        }
+    }
+    let timeline = world.timeline(world.volumes[DEFAULT_VOLUME].timeline);
+    let log = format!("timelines/{}/log", timeline.id());
+    let first = world.disk.paths().into_iter().find(|path| path.starts_with(&log)).expect("it is written to");
+    world.disk.break_below(first);
+    world.compact().expect("the other one is compacted");
+    let is_compacted = |index| timeline.state(|state| state.compaction(id(index)).is_some());
+    assert_eq!((is_compacted(0), is_compacted(1)), (false, true));
+    assert_eq!(world.engine().stats().uncompactable_partitions.get(), 1);
+    world.disk.calm();
     world.check_all(&mut Seed::new(1));
 }
 

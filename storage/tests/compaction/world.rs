@@ -43,6 +43,8 @@ pub(crate) struct World {
     /// How long records are kept, where they are deleted, too.
     retention_ms: Option<i64>,
     durability: Durability,
+    /// The age below which records are not compacted, and the one from which on they are, however little there is to gain.
+    lags_ms: (i64, i64),
 }
 
 /// The nth partition of the topic that every volume has.
@@ -64,6 +66,7 @@ impl World {
             keys_bytes: 1 << 20,
             retention_ms: None,
             durability: Durability::Fsync,
+            lags_ms: (0, i64::MAX),
         };
         world.open();
         let (_, timeline) = world.engine().volume(DEFAULT_VOLUME).expect("every engine has it");
@@ -87,8 +90,9 @@ impl World {
 
     pub(crate) fn open(&mut self) {
         let clock = Arc::clone(&self.clock);
+        let (lag_min_ms, lag_max_ms) = self.lags_ms;
         let compaction =
-            CompactionPolicy { dirty_ratio_min: 0.2, tombstones_ms: TOMBSTONES_MS, ..CompactionPolicy::default() };
+            CompactionPolicy { dirty_ratio_min: 0.2, lag_min_ms, lag_max_ms, tombstones_ms: TOMBSTONES_MS };
         let policy = Policy {
             retention_ms: self.retention_ms,
             segment_bytes: 2_000,
@@ -129,6 +133,12 @@ impl World {
     /// From here on nothing waits for a sync.
     pub(crate) fn acknowledge_early(&mut self) {
         self.durability = Durability::PageCache;
+        self.reopen();
+    }
+
+    /// From here on records are compacted at these ages.
+    pub(crate) fn compact_between(&mut self, min_ms: i64, max_ms: i64) {
+        self.lags_ms = (min_ms, max_ms);
         self.reopen();
     }
 

@@ -13,5 +13,6 @@ mod pressure;
 mod random;
 mod reads;
 mod space;
+mod troubles;
 mod upkeep;
 mod world;

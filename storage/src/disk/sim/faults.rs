@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// Kinds of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,7 @@ impl fmt::Debug for Calls {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     planned: Vec<(Op, u64, Fault)>,
+    broken: Vec<PathBuf>,
     pub(super) die_at_step: Option<u64>,
     pub(super) die_at_sync: Option<u64>,
     pub(super) armed: BTreeSet<&'static str>,
@@ -84,8 +86,18 @@ impl Faults {
         self.planned.push((op, nth, fault));
     }
 
+    pub(super) fn break_below(&mut self, path: &Path) {
+        self.broken.push(path.to_path_buf());
+    }
+
+    /// Whether nothing can be done with a file or directory.
+    pub(super) fn is_broken(&self, path: &Path) -> bool {
+        self.broken.iter().any(|broken| path.starts_with(broken))
+    }
+
     pub(super) fn calm(&mut self) {
         self.planned.clear();
+        self.broken.clear();
         self.armed.clear();
         self.calls.0.clear();
         (self.die_at_step, self.die_at_sync, self.dies_after) = (None, None, false);

@@ -4,8 +4,8 @@
 //! - [`SimDisk::kill`]: the process ends; all its handles are dead, the page cache stays. [`SimDisk::power_loss`]: of what was not synced,
 //!   any part survives, sector by sector (512 bytes); of names in directories that were not synced, any part.
 //! - A failed sync marks the pages as clean, as Linux does: a later sync does not write them, a later power loss drops them.
-//! - [`SimDisk::fail`] makes the nth operation of a kind fail, be lost, be torn or kill the process; [`SimDisk::die_at_step`] and
-//!   [`SimDisk::die_at_sync`] kill it at a place in the order of all that changes the disk, [`SimDisk::arm`] at a named fail point. [`SimDisk::at`] has
+//! - [`SimDisk::fail`] makes the nth operation of a kind fail, be lost, be torn or kill the process, [`SimDisk::break_below`] all that is done with a
+//!   file or directory; [`SimDisk::die_at_step`] and [`SimDisk::die_at_sync`] kill it at a place in the order of all that changes the disk, [`SimDisk::arm`] at a named fail point. [`SimDisk::at`] has
 //!   something else happen there.
 //! - [`SimDisk::budget`] makes it full; [`SimDisk::flip`] flips bits.
 //!
@@ -70,6 +70,11 @@ impl SimDisk {
     /// Makes an operation of a kind fail: the `nth` from now, 0 for the next.
     pub fn fail(&self, op: Op, nth: u64, fault: Fault) {
         self.lock().faults.add(op, nth, fault);
+    }
+
+    /// Makes every operation on a file or directory fail, and on what lies below it.
+    pub fn break_below(&self, path: impl AsRef<Path>) {
+        self.lock().faults.break_below(path.as_ref());
     }
 
     /// The process dies when it is about to change the disk for the `step`th time, counted from the disk's beginning.

@@ -32,6 +32,7 @@ impl State {
     /// Starts an operation: whether it is to be done. An error if it fails.
     pub(super) fn begin(&mut self, op: Op, path: &Path) -> Result<bool> {
         match self.faults.next(op) {
+            None if self.faults.is_broken(path) => self.suffer(Fault::Error, path),
             None => Ok(true),
             Some(fault) => self.suffer(fault, path),
         }
@@ -40,6 +41,7 @@ impl State {
     /// Starts a write of so many bytes: how many are to be written.
     pub(super) fn begin_write(&mut self, bytes: usize, path: &Path) -> Result<usize> {
         match self.faults.next(Op::Write) {
+            None if self.faults.is_broken(path) => Err(io(path, "input/output error")),
             None => Ok(bytes),
             Some(Fault::Torn) => Ok(bytes / 2),
             Some(fault) => Ok(if self.suffer(fault, path)? { bytes } else { 0 }),

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use super::leave;
 use crate::error::Result;
 use crate::options::{CompactionPolicy, Policy};
 use crate::state::Compaction;
@@ -34,7 +35,7 @@ pub(super) struct Due {
 }
 
 /// The partitions of a timeline that are due, those with the greatest share of dirty bytes first.
-pub(super) fn due(inner: &Inner, floor: Lsn) -> Result<Vec<Due>> {
+pub(super) fn due(inner: &Inner, floor: Lsn) -> Vec<Due> {
     let topics: Vec<_> = {
         let state = inner.tables.read_state();
         let of = |topic: &Arc<_>| (Arc::clone(topic), inner.tables.policy(&state, topic));
@@ -43,11 +44,18 @@ pub(super) fn due(inner: &Inner, floor: Lsn) -> Result<Vec<Due>> {
     let mut due = Vec::new();
     for (topic, policy) in topics {
         for partition in inner.tables.partitions_of(&topic) {
-            due.extend(look(inner, partition, policy, floor)?);
+            let id = partition.id();
+            if inner.files.is_uncompactable(id) {
+                continue;
+            }
+            match look(inner, partition, policy, floor) {
+                Ok(found) => due.extend(found),
+                Err(error) => leave(inner, id, &error),
+            }
         }
     }
     due.sort_by(|a, b| b.share.total_cmp(&a.share));
-    Ok(due)
+    due
 }
 
 fn look(inner: &Inner, partition: Arc<Partition>, policy: Policy, floor: Lsn) -> Result<Option<Due>> {

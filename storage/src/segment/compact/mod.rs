@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Edit;
 use crate::state::{Change, Compaction, Fact};
 use crate::timeline::{Inner, Partition, Timeline, lock};
-use crate::units::{FileId, Lsn, TimelineId};
+use crate::units::{FileId, Lsn, TimelineId, TopicPartition};
 use crate::view::{Read, View};
 
 /// Partitions are compacted together up to so many bytes of them.
@@ -50,29 +50,43 @@ pub(crate) fn compact(engine: &Engine) -> Result<()> {
     let mut outcome = Ok(());
     for timeline in engine.timelines() {
         if timeline.damage().is_none() && timeline.0.is_named() && timeline.id() != TimelineId::SYSTEM {
-            outcome = outcome.and(compact_timeline(&timeline));
+            outcome = outcome.and(timeline.0.note("compaction", compact_timeline(&timeline)));
         }
     }
     outcome
 }
 
-/// Compacts what is due in a timeline, some partitions after the others.
+/// Compacts what is due in a timeline, some partitions after the others. Some that fail keep no others from it.
 fn compact_timeline(timeline: &Timeline) -> Result<()> {
     let inner = &timeline.0;
-    let floor = inner.needed().floor;
-    let mut waiting = due(inner, floor)?;
-    waiting.retain(|due| !inner.files.is_uncompactable(due.partition.id()));
+    let waiting = due(inner, inner.needed().floor);
     let mut rest = &waiting[..];
+    let mut outcome = Ok(());
     while let Some(count) = together(rest) {
         let (some, others) = rest.split_at(count);
         rest = others;
-        match Job::begin(timeline)?.run(some) {
+        match Job::begin(timeline).and_then(|job| job.run(some)) {
             // The engine closes, or the volume went on to another timeline.
             Err(Error::Closed) if inner.shared.is_closing() || !inner.is_named() => return Ok(()),
-            done => done?,
+            done => outcome = outcome.and(done),
         }
     }
-    Ok(())
+    outcome
+}
+
+/// A partition in which something cannot be read is told of and left as it is from now on; the others are compacted.
+fn leave(inner: &Inner, partition: TopicPartition, error: &Error) {
+    tracing::error!(timeline = %inner.id, %partition, %error, "a partition is not compacted any more: it has a bad place");
+    inner.files.mark_uncompactable(partition);
+    inner.shared.stats.uncompactable_partitions.add(1);
+}
+
+/// What the disk does not give back is as good as damaged: that is no reason to give up a job.
+fn unreadable(error: Error) -> Error {
+    match error {
+        Error::Io { path, why } => Error::Corrupt(format!("{}: {why}", path.display())),
+        error => error,
+    }
 }
 
 /// How many of the partitions that are due go into one job.
@@ -127,18 +141,14 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Compacts partitions, in their order. One that cannot be read is told of and left as it is, the others are compacted.
+    /// Compacts partitions, in their order.
     fn each(&mut self, due: &[&Due]) -> Result<Vec<Compaction>> {
         let mut facts = Vec::new();
         for due in due {
             let id = due.partition.id();
             match self.partition(due) {
                 Ok(fact) => facts.extend(fact),
-                Err(error @ (Error::DamagedBatch { .. } | Error::Corrupt(_))) => {
-                    tracing::error!(timeline = %self.inner.id, partition = %id, %error, "a partition is not compacted any more: it has a bad place");
-                    self.inner.files.mark_uncompactable(id);
-                    self.inner.shared.stats.uncompactable_partitions.add(1);
-                }
+                Err(error @ (Error::DamagedBatch { .. } | Error::Corrupt(_))) => leave(self.inner, id, &error),
                 // Retention, or whoever deletes records, was faster.
                 Err(Error::OutOfRange { .. } | Error::UnknownPartition) => {}
                 Err(error) => return Err(error),
@@ -149,7 +159,7 @@ impl<'a> Job<'a> {
 
     fn partition(&mut self, due: &Due) -> Result<Option<Compaction>> {
         let partition = &due.partition;
-        let bounds = self.view.bounds(partition)?;
+        let bounds = self.view.bounds(partition).map_err(unreadable)?;
         let limit = due.limit.min(bounds.high_watermark);
         let mut keys = Keys::new(self.inner.shared.options.compaction_keys_bytes);
         let dirty = due.dirty.max(bounds.log_start);
@@ -196,7 +206,8 @@ impl<'a> Job<'a> {
         while from < limit {
             self.go_on()?;
             let read = Read { from, max_bytes: READ_BYTES, at_least_one: true };
-            let bytes = self.view.read_files(partition, &read)?.concat()?;
+            let read = self.view.read_files(partition, &read).and_then(|read| read.concat());
+            let bytes = read.map_err(unreadable)?;
             self.rate.take(&self.inner.shared, bytes.len());
             self.inner.shared.stats.compaction_read_bytes.add(bytes.len() as u64);
             let before = from;
