@@ -1,14 +1,17 @@
 //! Changing and deleting topics. Each change is decided by the writer on the topic that was found, by its number: one that
 //! was deleted and created again meanwhile is another.
 
+use std::sync::Arc;
+
 use millpond_storage::TopicNumber;
 use millpond_storage::state::{Position, Topic, Txn};
 
-use super::config_keys::{InvalidConfig, Overrides, agree};
+use super::config_keys::{InvalidConfig, Overrides};
 use super::create::at_most;
+use super::lags::{agree, of_stream, own};
 use super::limits;
 use super::pending::{Changing, decided, flat, pending, refused};
-use super::{Resolved, TopicError, Topics};
+use super::{Resolved, TopicError, Topics, streams};
 
 impl Topics {
     /// Deletes a topic, with its records and the positions in it.
@@ -73,7 +76,7 @@ impl Topics {
         changeable(found)?;
         let mut settings = found.topic.settings.clone();
         change(&mut settings)?;
-        Ok(agree(&settings)?)
+        Ok(agree(&self.0.config.topics, &[own(&settings), of_stream(&found.stream_config())])?)
     }
 
     /// Changes what is set on a topic: all that `change` does, or nothing if it fails.
@@ -85,12 +88,13 @@ impl Topics {
         if let Err(error) = changeable(found) {
             return refused(error);
         }
-        let number = found.topic.number;
+        let (number, config) = (found.topic.number, Arc::clone(&self.0.config));
         decided(&found.timeline, move |txn| {
             let topic = current(txn, number)?;
             let mut settings = topic.settings.clone();
             change(&mut settings)?;
-            agree(&settings)?;
+            let stream = streams::config_in(txn, &topic.name.stream);
+            agree(&config.topics, &[own(&settings), of_stream(&stream)])?;
             if settings != topic.settings {
                 txn.put(Topic { settings, ..topic });
             }

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::lags::Lag;
 use crate::config::ConfigType;
 use crate::config::ConfigType::{Boolean, Double, Int, List, Long, Short, String as Text};
 
@@ -284,9 +285,9 @@ pub enum InvalidConfig {
     #[error("Conflict of topic configs: min.compaction.lag.ms ({min}) is above max.compaction.lag.ms ({max})")]
     Lags {
         /// The one.
-        min: i64,
+        min: Lag,
         /// The other.
-        max: i64,
+        max: Lag,
     },
     /// Append and subtract are for lists.
     #[error("Can't add to or take from topic config {0}: its type is not LIST")]
@@ -383,26 +384,16 @@ pub enum Change<'a> {
     Subtract(Option<&'a str>),
 }
 
-/// Checks all of a new topic's keys (or those of `AlterConfigs`, which replaces them all).
+/// Checks each of a new topic's keys (or of those of `AlterConfigs`, which replaces them all).
 pub fn checked<'a>(given: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Result<Overrides, InvalidConfig> {
     let mut overrides = Overrides::new();
     for (name, value) in given {
         change(&mut overrides, name, Change::Set(value))?;
     }
-    agree(&overrides)?;
     Ok(overrides)
 }
 
-/// Whether keys go together, each of which is allowed.
-pub fn agree(overrides: &Overrides) -> Result<(), InvalidConfig> {
-    let number = |name| overrides.get(name).and_then(|value| value.parse::<i64>().ok());
-    match (number("min.compaction.lag.ms"), number("max.compaction.lag.ms")) {
-        (Some(min), Some(max)) if min > max => Err(InvalidConfig::Lags { min, max }),
-        _ => Ok(()),
-    }
-}
-
-/// Makes one change to a topic's keys, or refuses it and changes nothing. When all are made they have to [`agree`].
+/// Makes one change to a topic's keys, or refuses it and changes nothing. When all are made they have to [`agree`](super::lags::agree).
 pub fn change(overrides: &mut Overrides, name: &str, change: Change<'_>) -> Result<(), InvalidConfig> {
     let key = ConfigKey::find(name)?;
     let value = match change {

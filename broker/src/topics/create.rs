@@ -8,6 +8,7 @@ use millpond_storage::{Error, TopicNumber};
 
 use super::config_keys::Overrides;
 use super::ids::Spelling;
+use super::lags::{agree, of_stream, own};
 use super::limits;
 use super::names::InvalidName;
 use super::pending::{Changing, flat, pending};
@@ -94,6 +95,7 @@ impl Topics {
         if found.place.is_default() && first.is_some_and(|first| directory.is_reserved(first)) {
             return Err(taken(found.topic, "a volume").into());
         }
+        agree(&self.0.config.topics, &[own(&new.settings), of_stream(&stream.config)])?;
         let partitions = partitions(&self.0.config.topics, new.partitions.or(stream.partitions))?;
         if open.topic(found.stream, found.topic).is_some() {
             return Err(TopicError::AlreadyExists(new.name));
@@ -121,6 +123,9 @@ impl Topics {
             if is_plain && topics.is_taken_by_volume(&topic.name.topic) {
                 return Err(taken(&topic.name.topic, "a volume").into());
             }
+            // The stream may have changed, too.
+            let stream = streams::config_in(txn, &topic.name.stream);
+            agree(&topics.0.config.topics, &[own(&topic.settings), of_stream(&stream)])?;
             decide(txn, topic, number, &place.quota.limits)
         };
         self.0.numbers.take(move |number| match number {

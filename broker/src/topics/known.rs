@@ -43,6 +43,11 @@ impl KnownTopics {
             return Arc::clone(&known.settings);
         }
         let settings = Arc::new(settings_of(config, stream.as_ref(), topic));
+        let (min, max) = (settings.compaction_lag_min_ms, settings.compaction_lag_max_ms);
+        if min > max {
+            let topic = topic.name.short();
+            tracing::warn!(%topic, min, max, "the broker's defaults leave a topic a min.compaction.lag.ms above its max.compaction.lag.ms: the minimum holds");
+        }
         self.0.insert(key, Known { topic: Arc::clone(topic), stream, settings: Arc::clone(&settings) });
         settings
     }

@@ -21,6 +21,7 @@ mod frozen;
 pub mod ids;
 mod keeper;
 mod known;
+pub mod lags;
 mod limits;
 mod lost;
 pub mod names;

@@ -65,6 +65,12 @@ pub(super) fn is_there(txn: &Txn<'_>, name: &str) -> bool {
     !matches!(documents::get::<Stream>(txn, Collection::Streams, name), Ok(None))
 }
 
+/// In the writer: the keys that a stream sets for its topics.
+pub(super) fn config_in(txn: &Txn<'_>, name: &str) -> Overrides {
+    let known = documents::get::<Stream>(txn, Collection::Streams, name);
+    known.ok().flatten().map(|stream| stream.config).unwrap_or_default()
+}
+
 /// What a stream's policy was made from: it has changed exactly if this is elsewhere in memory.
 pub(super) fn origin(state: &State, name: &str) -> Option<Bytes> {
     documents::body(state, Collection::Streams, name).cloned()

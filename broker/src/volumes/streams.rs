@@ -1,6 +1,7 @@
 //! The streams of volumes. A stream is a document in its volume's log, so that it branches and rewinds with it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use millpond_storage::state::{DEFAULT_STREAM, Position, Topic, Txn};
 use millpond_storage::{DEFAULT_VOLUME, Timeline};
@@ -9,7 +10,8 @@ use super::describe::Held;
 use super::{Result, VolumeError, Volumes, check_name, decided};
 use crate::config::TopicsConfig;
 use crate::documents::{self, Collection};
-use crate::topics::config_keys::{Change, Overrides, agree, change as change_key};
+use crate::topics::config_keys::{Change, Overrides, change as change_key};
+use crate::topics::lags::{LAGS, agree, of_stream, own};
 use crate::topics::streams::Stream;
 
 /// A stream of a volume, as it is now.
@@ -89,10 +91,12 @@ impl Volumes {
         make: impl FnOnce(&Txn<'_>, Option<Stream>) -> std::result::Result<Stream, StreamRefusal> + Send + 'static,
     ) -> Result<StreamInfo> {
         let (_, timeline) = self.find(volume)?;
-        let (home, key) = (volume.to_owned(), name.to_owned());
+        let (home, key, config) = (volume.to_owned(), name.to_owned(), Arc::clone(&self.config));
         decided(&timeline, move |txn| {
             let known = current(txn, &key)?;
+            let before = known.as_ref().map(|known| known.config.clone()).unwrap_or_default();
             let stream = make(txn, known).map_err(|refusal| refusal.told(&home, &key))?;
+            check_lags(&config.topics, txn, &key, (&before, &stream.config))?;
             txn.put(Collection::Streams.document(&key, &stream));
             Ok(())
         })
@@ -186,8 +190,25 @@ fn configured(mut config: Overrides, changes: &BTreeMap<String, Option<String>>)
         let change = value.as_deref().map_or(Change::Delete, |value| Change::Set(Some(value)));
         change_key(&mut config, key, change)?;
     }
-    agree(&config)?;
     Ok(config)
+}
+
+/// In the writer: whether the lags that a stream is to set go together, and with those that its topics set.
+fn check_lags(
+    config: &TopicsConfig,
+    txn: &Txn<'_>,
+    name: &str,
+    (before, after): (&Overrides, &Overrides),
+) -> Result<()> {
+    if LAGS.iter().all(|key| before.get(*key) == after.get(*key)) {
+        return Ok(());
+    }
+    agree(config, &[of_stream(after)])?;
+    for topic in txn.all::<Topic>().into_iter().filter(|topic| *topic.name.stream == *name) {
+        agree(config, &[own(&topic.settings), of_stream(after)])
+            .map_err(|why| VolumeError::InTheWay(format!("Topic {} of stream {name}: {why}", topic.name.topic)))?;
+    }
+    Ok(())
 }
 
 fn check_partitions(partitions: Option<i32>) -> Result<()> {

@@ -16,8 +16,9 @@ use crate::config::Config;
 use crate::groups::spelling::TopicIdentity;
 use crate::groups::{Groups, TopicNames};
 use crate::scope::Scope;
+use crate::topics::config_keys::{Change, Overrides, change};
 use crate::topics::fixture::append_at;
-use crate::topics::{NewTopic, Topics};
+use crate::topics::{NewTopic, TopicError, Topics};
 
 /// What the names in subscriptions mean.
 struct Names(Topics);
@@ -209,6 +210,51 @@ async fn streams_are_created_altered_and_deleted_with_their_topics_only_by_force
     assert!(matches!(pond.volumes.stream("trading", "taq"), Err(VolumeError::UnknownStream { .. })));
     assert!(pond.volumes.delete_stream("trading", "default", true).await.is_err());
     assert!(pond.volumes.create_stream("default", "taq", StreamChange::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn lags_of_a_topic_its_stream_and_the_broker_go_together_wherever_they_are_set() {
+    let pond = Pond::new();
+    pond.volume("trading").await;
+    let set = |key: &str, value: Option<&str>| StreamChange {
+        config: [(key.to_owned(), value.map(str::to_owned))].into(),
+        ..StreamChange::default()
+    };
+    let (min, max) = ("min.compaction.lag.ms", "max.compaction.lag.ms");
+    pond.volumes.create_stream("trading", "taq", set(max, Some("50"))).await.unwrap();
+    let new = |name: &str, min_ms: &str| NewTopic {
+        name: format!("trading.taq.{name}"),
+        settings: [(min.to_owned(), min_ms.to_owned())].into(),
+        ..NewTopic::default()
+    };
+    let everything = Scope::Everything;
+    let conflict = |why: &dyn std::fmt::Display| {
+        why.to_string().contains("is above max.compaction.lag.ms (50, set on the stream)")
+    };
+    for refused in [
+        pond.topics.create(everything, new("late", "51")).await.map(drop),
+        pond.topics.check_new(everything, new("late", "51")).map(drop),
+    ] {
+        assert!(matches!(&refused, Err(why @ TopicError::InvalidConfig(_)) if conflict(why)), "{refused:?}");
+    }
+    let trades = pond.topics.create(everything, new("trades", "50")).await.unwrap();
+    let raise = move |keys: &mut Overrides| change(keys, min, Change::Set(Some("51")));
+    for refused in [pond.topics.alter(&trades, raise).await, pond.topics.check_alter(&trades, raise)] {
+        assert!(matches!(&refused, Err(why @ TopicError::InvalidConfig(_)) if conflict(why)), "{refused:?}");
+    }
+    let lowered = pond.volumes.alter_stream("trading", "taq", set(max, Some("49"))).await;
+    let why = "Topic trades of stream taq: Conflict of topic configs: min.compaction.lag.ms (50, set on the topic) is above max.compaction.lag.ms (49, set on the stream)";
+    assert!(matches!(&lowered, Err(VolumeError::InTheWay(said)) if said == why), "{lowered:?}");
+    let alone = pond.volumes.alter_stream("trading", "taq", set(min, Some("51"))).await;
+    assert!(matches!(alone, Err(VolumeError::InvalidConfig(_))), "{alone:?}");
+    // What neither is about is changed, and what is no longer set is in nobody's way.
+    pond.volumes.alter_stream("trading", "taq", set("retention.ms", Some("5"))).await.unwrap();
+    pond.topics.alter(&trades, move |keys| change(keys, max, Change::Set(Some("60")))).await.unwrap();
+    pond.volumes.alter_stream("trading", "taq", set(max, Some("40"))).await.unwrap();
+    let unset = move |keys: &mut Overrides| change(keys, max, Change::Delete);
+    assert!(matches!(pond.topics.alter(&trades, unset).await, Err(TopicError::InvalidConfig(_))));
+    pond.volumes.alter_stream("trading", "taq", set(max, None)).await.unwrap();
+    pond.topics.alter(&trades, unset).await.unwrap();
 }
 
 /// Appends records to a partition of a topic, as its producer would.

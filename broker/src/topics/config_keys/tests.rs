@@ -111,11 +111,3 @@ fn lists_are_added_to_and_taken_from() {
         Err(InvalidConfig::NotAList("retention.ms"))
     );
 }
-
-#[test]
-fn the_shortest_time_without_compaction_is_not_above_the_longest() {
-    let lags = |min, max| checked([("min.compaction.lag.ms", Some(min)), ("max.compaction.lag.ms", Some(max))]);
-    assert!(lags("5", "5").is_ok());
-    let words = lags("6", "5").unwrap_err().to_string();
-    assert!(words.contains("min.compaction.lag.ms (6) is above max.compaction.lag.ms (5)"), "{words}");
-}
