@@ -87,6 +87,9 @@ impl Drop for Place {
     }
 }
 
+/// What a client is told that asks, by `Expect: 100-continue`, before it sends the body: no answer yet.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// How far a connection has come with the head of its next request, which ends with an empty line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
@@ -134,9 +137,9 @@ impl Head {
         }
     }
 
-    /// Its request is being answered: another may follow.
-    fn answered(&mut self) {
-        if self.seen == Seen::Whole {
+    /// This is being written: once it is of the answer to its request, another may follow.
+    fn written(&mut self, bytes: &[u8]) {
+        if self.seen == Seen::Whole && bytes != CONTINUE {
             self.seen = Seen::Nothing;
         }
     }
@@ -192,7 +195,7 @@ impl AsyncRead for Moving {
 
 impl AsyncWrite for Moving {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.head.answered();
+        self.head.written(buffer);
         self.watch(cx, |stream, cx| stream.poll_write(cx, buffer))
     }
 
@@ -209,7 +212,7 @@ impl AsyncWrite for Moving {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.head.answered();
+        buffers.iter().filter(|buffer| !buffer.is_empty()).for_each(|buffer| self.head.written(buffer));
         self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, buffers))
     }
 
@@ -220,6 +223,10 @@ impl AsyncWrite for Moving {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::body::Bytes;
+    use axum::http::StatusCode;
+    use axum::routing::post;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -275,6 +282,41 @@ mod tests {
         assert_eq!(server.read_to_end(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
+    /// Reads as much as is expected, which it has to be.
+    async fn expect(client: &mut TcpStream, expected: &str) {
+        let mut buffer = vec![0; expected.len()];
+        client.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(String::from_utf8(buffer).unwrap(), expected);
+    }
+
+    /// The handler takes longer than a head may: that is the test's subject.
+    #[tokio::test]
+    async fn a_client_that_asks_before_it_sends_a_body_is_told_to_and_waits_for_a_slow_answer() {
+        let head_timeout = Duration::from_millis(20);
+        let bounded = bounded(HttpLimits { head_timeout, ..HttpLimits::default() }).await;
+        let mut client = TcpStream::connect(bounded.local_addr().unwrap()).await.unwrap();
+        let slow = move |body: Bytes| async move {
+            sleep(5 * head_timeout).await;
+            body
+        };
+        let router =
+            Router::new().route("/slow", post(slow)).route("/refused", post(|| async { StatusCode::CONFLICT }));
+        let served = tokio::spawn(axum::serve(bounded, router).into_future());
+        let head =
+            |path| format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n");
+        for _ in 0..2 {
+            client.write_all(head("/slow").as_bytes()).await.unwrap();
+            expect(&mut client, "HTTP/1.1 100 Continue\r\n\r\n").await;
+            client.write_all(b"body").await.unwrap();
+            expect(&mut client, "HTTP/1.1 200 OK\r\n").await;
+            while client.read_u8().await.unwrap() != b'\n' || client.read_u8().await.unwrap() != b'\r' {}
+            expect(&mut client, "\nbody").await;
+        }
+        client.write_all(head("/refused").as_bytes()).await.unwrap();
+        expect(&mut client, "HTTP/1.1 409 Conflict\r\n").await;
+        served.abort();
+    }
+
     #[tokio::test]
     async fn a_head_ends_with_its_empty_line_and_the_next_begins_with_its_first_byte() {
         let mut head = Head::awaited(Duration::from_secs(1));
@@ -284,7 +326,10 @@ mod tests {
         assert!(head.is_timed && head.seen == Seen::Lines);
         head.read(b"\n{body");
         assert!(head.seen == Seen::Whole && !head.is_timed);
-        head.answered();
+        head.written(CONTINUE);
+        head.read(b"more of the body");
+        assert!(head.seen == Seen::Whole && !head.is_timed, "what follows a leave to send it is the body");
+        head.written(b"HTTP/1.1 200 OK\r\n");
         assert!(head.seen == Seen::Nothing && !head.is_timed);
         head.read(b"G");
         assert!(head.is_timed);
