@@ -12,7 +12,7 @@ use millpond_compat_tests::random::Random;
 use millpond_compat_tests::{http, server};
 use serde_json::Value;
 
-use crate::pond::{Deed, PARTITIONS, Pond, Views, collecting, setup};
+use crate::pond::{Deed, Kept, PARTITIONS, Pond, Views, collecting, setup};
 
 const KILLS: u32 = 8;
 const SNAPSHOTS_MAX: usize = 6;
@@ -122,7 +122,9 @@ fn done(step: &Step, before: &Views) -> Views {
         Step::Deed(deed) => return deed.done(before),
         Step::Append { volume, partition, value } => {
             let shown = views.get_mut(volume).expect("it is there");
-            shown.partitions[*partition].1.push(value.clone());
+            let records = &mut shown.partitions[*partition].1;
+            let offset = i64::try_from(records.len()).expect("few");
+            records.push(Kept { offset, key: None, value: Some(value.clone()) });
         }
         Step::Commit { volume, offset } => views.get_mut(volume).expect("it is there").position = Some(*offset),
     }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::{DeleteRecordsRequest, ListOffsetsResponse, OffsetFetchResponse};
 use millpond_compat_tests::batch::{Batch, Record};
@@ -26,11 +27,19 @@ const LIST_OFFSETS: i16 = 5;
 const EARLIEST: i64 = -2;
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// What a view shows: of each partition where it begins and its values; the group's position in the first.
+/// What a view shows: of each partition where it begins and its records; the group's position in the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
-    pub(crate) partitions: Vec<(i64, Vec<Bytes>)>,
+    pub(crate) partitions: Vec<(i64, Vec<Kept>)>,
     pub(crate) position: Option<i64>,
+}
+
+/// A record at its offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
 }
 
 /// All views, by name: `trading` as it is now, `trading@a` as it was.
@@ -113,13 +122,23 @@ impl Deed {
 pub(crate) struct Pond {
     pub(crate) server: Server,
     random: Random,
+    /// Whether topics are compacted as soon as they can be, and records have keys.
+    is_keyed: bool,
 }
 
-/// Small files, and no collection but where a test wants one.
+/// Records in a batch of those that have keys.
+pub(crate) const BATCH: usize = 6;
+/// How many keys there are.
+const KEYS: u64 = 12;
+const COMPACTED: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0"), ("segment.ms", "1")];
+
+/// Small files, and no collection or compaction but where a test wants one.
 pub(crate) fn setup() -> Builder {
     Server::builder()
         .set("log.file_bytes", "1MiB")
         .set("log.checkpoint_bytes", "1MiB")
+        .set("log.compaction_check_interval_ms", "1h")
         .set("topics.retention_check_interval_ms", "1h")
 }
 
@@ -132,7 +151,15 @@ pub(crate) fn collecting(setup: Builder) -> Builder {
 impl Pond {
     /// Volume `trading` with snapshots `a` and `b`, clone `copy` of `a`, which has something of its own, and volume `other`.
     pub(crate) fn make(setup: Builder, seed: u64, batches: usize) -> Self {
-        let mut pond = Self { server: setup.start(), random: Random::new(seed) };
+        Self::filled(Self { server: setup.start(), random: Random::new(seed), is_keyed: false }, batches)
+    }
+
+    /// The same, with topics that are compacted.
+    pub(crate) fn make_compacted(setup: Builder, seed: u64, batches: usize) -> Self {
+        Self::filled(Self { server: setup.start(), random: Random::new(seed), is_keyed: true }, batches)
+    }
+
+    fn filled(mut pond: Self, batches: usize) -> Self {
         pond.create_volume("trading");
         for snapshot in ["a", "b"] {
             pond.fill("trading", batches);
@@ -148,12 +175,21 @@ impl Pond {
 
     /// A broker on a copy of data.
     pub(crate) fn on_copy(setup: Builder, data: &Path) -> Self {
-        Self { server: setup.copy_of(data).start(), random: Random::new(1) }
+        Self { server: setup.copy_of(data).start(), random: Random::new(1), is_keyed: false }
     }
 
     fn create_volume(&self, name: &str) {
         http::call(self.server.http(), "POST", "/volumes", &json!({"name": name}));
-        let request = requests::create_topic(&format!("{name}.{TOPIC}"), index(PARTITIONS));
+        let mut request = requests::create_topic(&format!("{name}.{TOPIC}"), index(PARTITIONS));
+        if self.is_keyed {
+            request.topics[0].configs = COMPACTED
+                .map(|(key, value)| {
+                    CreatableTopicConfig::default()
+                        .with_name(requests::text(key))
+                        .with_value(Some(requests::text(value)))
+                })
+                .into();
+        }
         let answer = self.server.wire().call(7, &request);
         assert_eq!(answer.topics[0].error_code, 0, "{answer:?}");
     }
@@ -162,8 +198,8 @@ impl Pond {
     pub(crate) fn fill(&mut self, volume: &str, batches: usize) {
         for _ in 0..batches {
             for partition in 0..PARTITIONS {
-                let value = self.value();
-                let end = self.append(volume, partition, value).expect("the broker lives");
+                let batch = if self.is_keyed { self.keyed() } else { Batch::of([Record::of(self.value()).at(now())]) };
+                let end = self.append_batch(volume, partition, &batch).expect("the broker lives");
                 if partition == 0 {
                     self.commit(volume, end).expect("the broker lives");
                 }
@@ -173,17 +209,36 @@ impl Pond {
 
     /// A value that cannot be guessed.
     pub(crate) fn value(&mut self) -> Bytes {
-        (0..30_000 / 8).flat_map(|_| self.random.number().to_be_bytes()).collect::<Vec<u8>>().into()
+        self.bytes(30_000)
+    }
+
+    fn bytes(&mut self, count: usize) -> Bytes {
+        (0..count / 8).flat_map(|_| self.random.number().to_be_bytes()).collect::<Vec<u8>>().into()
+    }
+
+    /// A batch of records with keys, some of which are deleted.
+    fn keyed(&mut self) -> Batch {
+        let records: Vec<Record> = (0..BATCH)
+            .map(|_| {
+                let key = self.random.between(0, KEYS - 1).to_string();
+                let value = (self.random.between(0, 9) > 0).then(|| self.bytes(5_000));
+                Record { value, ..Record::default() }.key(key).at(now())
+            })
+            .collect();
+        Batch::of(records)
     }
 
     /// Appends a record: the offset behind it.
     pub(crate) fn append(&self, volume: &str, partition: usize, value: Bytes) -> io::Result<i64> {
-        let batch = Batch::of([Record::of(value).at(now())]).encode();
-        let request = requests::produce(-1, [(format!("{volume}.{TOPIC}"), index(partition), batch)]);
+        self.append_batch(volume, partition, &Batch::of([Record::of(value).at(now())]))
+    }
+
+    fn append_batch(&self, volume: &str, partition: usize, batch: &Batch) -> io::Result<i64> {
+        let request = requests::produce(-1, [(format!("{volume}.{TOPIC}"), index(partition), batch.encode())]);
         let answer = Wire::try_connect(self.server.kafka())?.try_call(requests::PRODUCE, &request)?;
         let part = &answer.responses[0].partition_responses[0];
         assert_eq!(part.error_code, 0, "{answer:?}");
-        Ok(part.base_offset + 1)
+        Ok(part.base_offset + batch.next_offset())
     }
 
     pub(crate) fn commit(&self, volume: &str, offset: i64) -> io::Result<()> {
@@ -280,9 +335,11 @@ fn text(value: &Value) -> &str {
 fn shown(wire: &mut Wire, topic: &str) -> Shown {
     let partitions = (0..PARTITIONS).map(index).map(|partition| {
         let start = ends(wire, topic, partition, EARLIEST);
-        let (batches, _) = requests::read_log(wire, topic, partition, start);
+        let (batches, _) = requests::read_compacted(wire, topic, partition, start);
         let records = batches.iter().flat_map(Batch::offsets).filter(|(offset, _)| *offset >= start);
-        (start, records.map(|(_, record)| record.value.clone().unwrap_or_default()).collect())
+        let kept =
+            |(offset, record): (i64, &Record)| Kept { offset, key: record.key.clone(), value: record.value.clone() };
+        (start, records.map(kept).collect())
     });
     let partitions = partitions.collect();
     let request = requests::position(GROUP, topic, 0);

@@ -10,40 +10,15 @@ use std::sync::OnceLock;
 use millpond_compat_tests::server::{Builder, Server};
 use millpond_compat_tests::{directory, http};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::pond::{Deed, Pond, Views, await_so, collecting, list, setup};
+use crate::trap::{Trap, assert_killed, restart_into};
 
 /// Of files that grow, and between batches.
-const SLACK_BYTES: u64 = 512 << 10;
+pub(crate) const SLACK_BYTES: u64 = 512 << 10;
 
 /// Where it ends, when that is passed for the nth time; and whether it is done then.
 type Step = (&'static str, u32, bool);
-
-/// A file that says where to end.
-struct Trap(TempDir);
-
-impl Trap {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory can be made"))
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.path().join("point")
-    }
-
-    fn in_setup(&self, setup: Builder) -> Builder {
-        setup.variable("MILLPOND_TEST_FAIL_POINT", self.file())
-    }
-
-    fn set(&self, point: &str, nth: u32) {
-        fs::write(self.file(), format!("{point} {nth}")).expect("it can be written");
-    }
-
-    fn spring(&self) {
-        fs::remove_file(self.file()).expect("it is there");
-    }
-}
 
 /// Data to begin with, made once: about a hundred records, or several files' worth.
 fn template(is_large: bool) -> &'static Server {
@@ -85,12 +60,7 @@ fn end_at(deed: &Deed, (point, nth, is_done): Step) {
     delete_everything(&pond, &what);
 }
 
-fn assert_killed(server: &mut Server, what: &str) {
-    let status = server.ended();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{what}: {status}");
-}
-
-fn check(pond: &Pond, expected: &Views, what: &str) {
+pub(crate) fn check(pond: &Pond, expected: &Views, what: &str) {
     let found = pond.views();
     assert!(found.keys().eq(expected.keys()), "{what}: {:?}, not {:?}", found.keys(), expected.keys());
     for (name, shown) in &found {
@@ -105,7 +75,7 @@ fn check(pond: &Pond, expected: &Views, what: &str) {
 }
 
 /// When all snapshots and volumes are deleted, their directories go, whatever was under way when the process ended.
-fn delete_everything(pond: &Pond, what: &str) {
+pub(crate) fn delete_everything(pond: &Pond, what: &str) {
     let http = pond.server.http();
     for snapshot in list(http, "/snapshots", "snapshots") {
         let path = format!("/volumes/{}/snapshots/{}", snapshot["volume"], snapshot["name"]).replace('"', "");
@@ -203,7 +173,7 @@ fn left_by_a_collection() -> u64 {
 }
 
 /// What is on the disk is what the broker knows of, but for what lies between batches.
-fn is_accounted(pond: &Pond) -> bool {
+pub(crate) fn is_accounted(pond: &Pond) -> bool {
     pond.bytes_on_disk() <= pond.bytes_known() + SLACK_BYTES
 }
 
@@ -216,11 +186,7 @@ fn collect_until(point: &str, nth: u32) {
     assert!(pond.server.stop().success(), "{what}");
     pond.server.with_setup(trap.in_setup(collecting(setup())));
     trap.set(point, nth);
-    // It may end before it has printed where it listens.
-    match pond.server.try_restart() {
-        Ok(()) => assert_killed(&mut pond.server, &what),
-        Err(output) => assert!(output.contains("signal: 9"), "{what}: {output}"),
-    }
+    restart_into(&mut pond.server, &what);
     trap.spring();
     pond.server.restart();
     check(&pond, &before, &what);
