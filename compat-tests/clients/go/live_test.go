@@ -19,7 +19,8 @@ const partitions = 3
 // How many records a partition gets between two events.
 const stretch = 40
 
-// live is one idempotent producer that writes a counter into every partition, and one member of a group that reads them.
+// live is one idempotent producer that writes a counter into every partition, and one member of a group that reads them. Where histories
+// meet, the counter jumps.
 type live struct {
 	t              *testing.T
 	address, topic string
@@ -40,9 +41,10 @@ type entry struct {
 	value  string
 }
 
-func goLive(t *testing.T, address, topic string) *live {
+// goLive starts one whose counter begins with a number.
+func goLive(t *testing.T, address, topic string, first int) *live {
 	t.Helper()
-	l := &live{t: t, address: address, topic: topic}
+	l := &live{t: t, address: address, topic: topic, counter: [partitions]int{first, first, first}}
 	l.producer = client(t, address, kgo.MaxBufferedRecords(60), kgo.ProducerOnDataLossDetected(func(topic string, partition int32) {
 		l.fail(fmt.Errorf("the producer lost its sequence in %s/%d", topic, partition))
 	}))
@@ -132,8 +134,9 @@ func (l *live) mark() (lengths [partitions]int) {
 	return lengths
 }
 
-// settle holds the producer for a moment, reads the log anew, and checks it and what the group read since the mark.
-func (l *live) settle(mark [partitions]int) {
+// settle holds the producer for a moment, reads the log anew, and checks it, in which histories meet at so many places, and what the group
+// read since the mark.
+func (l *live) settle(mark [partitions]int, places int) {
 	l.t.Helper()
 	l.turn.Lock()
 	defer l.turn.Unlock()
@@ -150,7 +153,7 @@ func (l *live) settle(mark [partitions]int) {
 	})
 	_, read := l.look()
 	for partition := range partitions {
-		branch := l.checkLog(partition, logs[partition])
+		branch := l.checkLog(partition, logs[partition], places)
 		l.checkRead(logs[partition], branch, read[partition][mark[partition]:])
 	}
 }
@@ -167,8 +170,8 @@ func (l *live) log() (logs [partitions][]entry) {
 	return logs
 }
 
-// checkLog: one history, then, at the offset that is returned, the other one, without a gap or a duplicate within either.
-func (l *live) checkLog(partition int, log []entry) (branch int) {
+// checkLog: one history after the other, the last from the offset on that is returned, without a gap or a duplicate within any.
+func (l *live) checkLog(partition int, log []entry, places int) (branch int) {
 	l.t.Helper()
 	gaps := []int{}
 	for i, found := range log {
@@ -184,9 +187,12 @@ func (l *live) checkLog(partition int, log []entry) (branch int) {
 			l.t.Fatalf("partition %d has %d behind %d", partition, counter, expected-1)
 		}
 	}
-	same(l.t, fmt.Sprintf("places in partition %d where histories meet: %v", partition, gaps), 1, len(gaps))
+	same(l.t, fmt.Sprintf("places in partition %d where histories meet: %v", partition, gaps), places, len(gaps))
 	same(l.t, "the last record", strconv.Itoa(l.counter[partition]-1), last(log).value)
-	return gaps[0]
+	if places == 0 {
+		return 0
+	}
+	return gaps[places-1]
 }
 
 // checkRead: from the first record of the new history on, the group sees that history only, and all of it.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 )
@@ -110,6 +111,23 @@ func (m *millpond) everyPlace() []place {
 func (m *millpond) snapshot(volume, name string) {
 	m.t.Helper()
 	m.call("POST", "/v1/volumes/"+volume+"/snapshots", fields{"name": name})
+}
+
+// crowd makes 1,000 snapshots of the volume trading, s0 to s999, and clones of the first 20, clone0 to clone19.
+func (m *millpond) crowd() {
+	m.t.Helper()
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for i := worker; i < 1000; i += 8 {
+				m.snapshot("trading", fmt.Sprint("s", i))
+			}
+		})
+	}
+	all.Wait()
+	for i := range 20 {
+		m.clone(fmt.Sprint("trading@s", i), fmt.Sprint("clone", i))
+	}
 }
 
 func (m *millpond) deleteSnapshot(volume, name string) {

@@ -14,7 +14,7 @@ import (
 func TestARestoreAndItsUndoingUnderALiveProducerAndGroup(t *testing.T) {
 	t.Parallel()
 	m := start(t, partitions)
-	l := goLive(t, m.kafka, dotted)
+	l := goLive(t, m.kafka, dotted, 0)
 	l.advance()
 	m.snapshot("trading", "close")
 	l.advance()
@@ -24,13 +24,50 @@ func TestARestoreAndItsUndoingUnderALiveProducerAndGroup(t *testing.T) {
 	l.advance()
 	m.restart()
 	l.advance()
-	l.settle(mark)
+	l.settle(mark, 1)
 
 	mark = l.mark()
 	m.restore("trading", before)
 	m.restart()
 	l.advance()
-	l.settle(mark)
+	l.settle(mark, 1)
+}
+
+// A volume, its clone and a clone of that, all written to and read at once: each is a history of its own from where it branched off, the groups
+// go on where they were at the cut, and the death of the broker, or of the volume, changes none of it.
+func TestAVolumeItsCloneAndTheClonesCloneAllLive(t *testing.T) {
+	t.Parallel()
+	m := start(t, partitions)
+	volume := goLive(t, m.kafka, dotted, 0)
+	volume.advance()
+	volume.advance() // so that what the group read first is committed
+	m.snapshot("trading", "close")
+	m.clone("trading@close", "version2")
+	clone := goLive(t, m.listen("127.0.0.1:0", "version2"), short, 1_000_000)
+	volume.advance()
+	clone.advance()
+	m.snapshot("version2", "close")
+	m.clone("version2@close", "version3")
+	second := goLive(t, m.listen("127.0.0.1:0", "version3"), short, 2_000_000)
+	all := []*live{volume, clone, second}
+	for range 2 {
+		for places, l := range all {
+			l.advance()
+			l.settle([partitions]int{}, places)
+		}
+		m.restart()
+	}
+	for _, l := range all[1:] {
+		_, read := l.look()
+		for partition := range partitions {
+			same(t, "the group begins at the cut", true, read[partition][0].offset > 0)
+		}
+	}
+	m.call("DELETE", "/v1/volumes/trading?force=true", nil)
+	for places, l := range all[1:] {
+		l.advance()
+		l.settle([partitions]int{}, places+1)
+	}
 }
 
 // A clone's topics are other topics, and franz-go never takes another topic for the one that it knows by that name. With the id that it knows

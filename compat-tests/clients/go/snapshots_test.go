@@ -5,6 +5,7 @@ package compat
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,6 +71,32 @@ func TestPositionsOnASnapshotGoWithIt(t *testing.T) {
 	m.deleteSnapshot("trading", "close")
 	m.snapshot("trading", "close")
 	same(t, "on another snapshot of that name", -1, committed("others"))
+}
+
+// What a consumer of a pattern sees: volumes, however many snapshots and clones there are.
+func TestPatternsAndListsDoNotSeeSnapshotsAndClones(t *testing.T) {
+	t.Parallel()
+	m := start(t, 1)
+	create := func(topic string) { m.call("POST", "/v1/topics", fields{"name": topic, "partitions": 1}) }
+	create("plain")
+	reader := member(t, m.kafka, "readers", ".*", kgo.ConsumeRegex())
+	produce(t, m.kafka, values(dotted, "early", 10))
+	consume(t, reader, 10)
+	m.crowd()
+	produce(t, m.kafka, values("clone7.taq.trades", "clone", 10))
+	group(t, m.kafka, "others", "trading.-s999.taq.trades", 10)
+	listed := must(kadm.NewClient(client(t, m.kafka)).ListTopics(bounded(t)))(t).Names()
+	same(t, "topics", fmt.Sprint([]string{"plain", dotted}), fmt.Sprint(listed))
+	// A later topic is seen, so that the pattern was looked at again with all of them there.
+	create("later")
+	produce(t, m.kafka, values("later", "later", 10))
+	produce(t, m.kafka, values(dotted, "late", 10))
+	for _, record := range consume(t, reader, 20) {
+		same(t, "read of "+record.Topic, true, record.Topic == "later" || record.Topic == dotted)
+	}
+	matched := reader.GetConsumeTopics()
+	slices.Sort(matched)
+	same(t, "matched", fmt.Sprint([]string{"later", "plain", dotted}), fmt.Sprint(matched))
 }
 
 // committed is a position that is asked for by name: kadm asks for all that a group has, and is not told of those on snapshots.

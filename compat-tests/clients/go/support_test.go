@@ -86,9 +86,10 @@ func client(t *testing.T, address string, options ...kgo.Opt) *kgo.Client {
 }
 
 // member is one of a group, which commits when told to.
-func member(t *testing.T, address, group, topic string) *kgo.Client {
+func member(t *testing.T, address, group, topic string, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	return client(t, address, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(), kgo.HeartbeatInterval(300*time.Millisecond))
+	all := []kgo.Opt{kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(), kgo.HeartbeatInterval(300 * time.Millisecond)}
+	return client(t, address, append(all, options...)...)
 }
 
 // values are prefix-0 to prefix-(count-1), to partition 0.

@@ -86,6 +86,15 @@ class Millpond {
     return this.call('POST', `/v1/volumes/${volume}/snapshots`, { name })
   }
 
+  // Makes 1,000 snapshots of the volume trading, s0 to s999, and clones of the first 20, clone0 to clone19.
+  async crowd() {
+    const worker = async (first) => {
+      for (let i = first; i < 1000; i += 8) await this.snapshot('trading', `s${i}`)
+    }
+    await Promise.all(Array.from({ length: 8 }, (_, first) => worker(first)))
+    for (let i = 0; i < 20; i++) await this.clone(`trading@s${i}`, `clone${i}`)
+  }
+
   deleteSnapshot(volume, name) {
     return this.call('DELETE', `/v1/volumes/${volume}/snapshots/${name}`)
   }

@@ -2,8 +2,8 @@
 // Snapshots, read by groups under every name: all as it was, nothing written, positions of their own.
 
 const assert = require('node:assert/strict')
-const { Millpond } = require('./millpond')
-const { group, kafka, produce, using, values, volumeSuite, withAdmin } = require('./support')
+const { Millpond, atEnd } = require('./millpond')
+const { follow, group, kafka, member, produce, using, values, volumeSuite, withAdmin, within } = require('./support')
 
 const LIVE = 'trading.taq.trades'
 const ALIAS = 'trading.-close.taq.trades'
@@ -61,5 +61,29 @@ volumeSuite('snapshots', {
     await millpond.deleteSnapshot('trading', 'close')
     await millpond.snapshot('trading', 'close')
     assert.equal(await committed('others'), '-1', 'on another snapshot of that name')
+  },
+
+  // KafkaJS looks at a pattern once, when it subscribes: all of them are there by then.
+  async 'a pattern and lists do not see snapshots and clones'(t) {
+    const millpond = await Millpond.start(t, 1)
+    await millpond.call('POST', '/v1/topics', { name: 'plain', partitions: 1 })
+    await produce(millpond.kafka, LIVE, values('live', 10))
+    await millpond.crowd()
+    await produce(millpond.kafka, 'clone7.taq.trades', values('clone', 10))
+    await group(millpond.kafka, 'others', 'trading.-s999.taq.trades', 10)
+    const own = (names) => names.filter((name) => name !== '__consumer_offsets').sort()
+    assert.deepEqual(own(await withAdmin(millpond.kafka, (admin) => admin.listTopics())), ['plain', LIVE])
+    const consumer = member(millpond.kafka, 'readers')
+    await consumer.connect()
+    atEnd(t, () => consumer.disconnect())
+    const read = []
+    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => done(payload.memberAssignment)))
+    await within('the topics of the pattern', new Promise((done, fail) => {
+      follow(consumer, /.*/, async ({ topic }) => {
+        if (own([topic]).length && read.push(topic) === 10) done()
+      }).catch(fail)
+    }))
+    assert.deepEqual(own(Object.keys(await joined)), ['plain', LIVE])
+    assert.deepEqual([...new Set(read)], [LIVE])
   },
 })
