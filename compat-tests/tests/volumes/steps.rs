@@ -100,7 +100,7 @@ fn a_snapshot_is_there_or_not() {
 }
 
 /// Steps of making a branch, before anything says that it is there.
-const BRANCH: [Step; 10] = [
+const BRANCH: [Step; 9] = [
     ("branch.after_intent", 1, false),
     ("manifest.new.before_rename", 1, false),
     ("manifest.new.after_rename", 1, false),
@@ -110,7 +110,6 @@ const BRANCH: [Step; 10] = [
     ("manifest.after_write", 1, false),
     ("manifest.after_sync", 1, false),
     ("branch.after_files", 1, false),
-    ("manifest.before_opened", 1, false),
 ];
 
 #[test]
