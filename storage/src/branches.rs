@@ -312,8 +312,9 @@ impl Engine {
         let root = TimelineDir::new(info.id).root().to_owned();
         if shared.disk.exists(&root)? {
             shared.disk.remove_dir_all(&root)?;
-            shared.disk.sync_dir(std::path::Path::new("timelines"))?;
         }
+        // Also where it is gone: the sync of a try before may have failed.
+        shared.disk.sync_dir(std::path::Path::new("timelines"))?;
         shared.disk.fail_point("branch.after_removal")?;
         if let Some(index) = &shared.index {
             lock(index).remove(info.id);

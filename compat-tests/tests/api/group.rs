@@ -3,6 +3,7 @@
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{HeartbeatRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
+use millpond_compat_tests::requests::text;
 pub(crate) use millpond_compat_tests::requests::{group as id, join_request, subscription, sync_request};
 use millpond_compat_tests::server::{Builder, Server};
 use millpond_compat_tests::wire::Wire;
@@ -43,6 +44,15 @@ pub(crate) fn join(wire: &mut Wire, version: i16, group: &str) -> JoinGroupRespo
     assert_eq!(answer.error_code, MEMBER_ID_REQUIRED);
     assert!(!answer.member_id.is_empty());
     wire.call(version, &join_request(version, group, &answer.member_id))
+}
+
+/// The answers to a static member `i` of the group `g`, and to the one that then takes its place.
+pub(crate) fn replaced_static_member(wire: &mut Wire) -> [JoinGroupResponse; 2] {
+    let request = join_request(9, "g", "").with_group_instance_id(Some(text("i")));
+    let joined = wire.call(9, &request);
+    let sync = sync_request(5, "g", &joined).with_group_instance_id(Some(text("i")));
+    assert_eq!(wire.call(5, &sync).error_code, NONE);
+    [joined, wire.call(9, &request)]
 }
 
 /// A member at work, alone in its group or not.

@@ -5,7 +5,7 @@ use millpond_compat_tests::requests::text;
 
 use crate::group::{
     FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INVALID_GROUP_ID, Member, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID,
-    builder, id, join_request, start, sync_request,
+    builder, id, join_request, replaced_static_member, start, sync_request,
 };
 
 #[test]
@@ -37,10 +37,7 @@ fn heartbeats_are_answered_by_what_they_claim() {
 fn a_replaced_static_member_is_fenced() {
     let server = start();
     let mut wire = server.wire();
-    let request = join_request(9, "g", "").with_group_instance_id(Some(text("i")));
-    let joined = wire.call(9, &request);
-    assert_eq!(wire.call(5, &sync_request(5, "g", &joined)).error_code, NONE);
-    let again = wire.call(9, &request);
+    let [joined, again] = replaced_static_member(&mut wire);
     for version in 3..=4 {
         let claim = |member_id| {
             HeartbeatRequest::default()

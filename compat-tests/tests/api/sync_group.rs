@@ -9,7 +9,7 @@ use millpond_compat_tests::requests::text;
 
 use crate::group::{
     FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, INVALID_GROUP_ID, Member, NONE,
-    REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, id, join, join_request, start, sync_request,
+    REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, id, join, join_request, replaced_static_member, start, sync_request,
 };
 
 #[test]
@@ -71,11 +71,8 @@ fn errors_are_answered_in_every_version() {
 fn a_replaced_static_member_is_fenced() {
     let server = start();
     let mut wire = server.wire();
-    let request = join_request(9, "g", "").with_group_instance_id(Some(text("i")));
-    let joined = wire.call(9, &request);
+    let [joined, again] = replaced_static_member(&mut wire);
     let sync = |version, joined| sync_request(version, "g", joined).with_group_instance_id(Some(text("i")));
-    assert_eq!(wire.call(5, &sync(5, &joined)).error_code, NONE);
-    let again = wire.call(9, &request);
     for version in 3..=5 {
         let fenced = wire.call(version, &sync(version, &joined));
         assert_eq!((fenced.error_code, &fenced.assignment[..]), (FENCED_INSTANCE_ID, &b""[..]), "v{version}");

@@ -273,31 +273,29 @@ impl Tables {
 
     /// The timeline takes a new leader epoch: every partition has it from its end on.
     pub(crate) fn begin_epoch(&self, epoch: i32) {
-        let alone = self.alone();
-        self.leader_epoch.store(epoch, Ordering::Release);
-        drop(alone);
-        for partition in &self.partitions {
-            partition.pieces().note_epoch(epoch, partition.log_end());
-        }
+        self.tell_all(
+            || self.leader_epoch.store(epoch, Ordering::Release),
+            |partition| partition.pieces().note_epoch(epoch, partition.log_end()),
+        );
     }
 
     /// The timeline handed over to another.
     pub(crate) fn fence(&self) {
-        let alone = self.alone();
-        self.is_fenced.store(true, Ordering::Release);
-        drop(alone);
-        for partition in &self.partitions {
-            partition.fence();
-        }
+        self.tell_all(|| self.is_fenced.store(true, Ordering::Release), Partition::fence);
     }
 
     /// The timeline's volume is no more.
     pub(crate) fn end(&self) {
+        self.tell_all(|| self.has_ended.store(true, Ordering::Release), Partition::end);
+    }
+
+    /// Notes something for partitions that are packed, while none is opened, and then tells those that are open.
+    fn tell_all(&self, note: impl FnOnce(), tell: impl Fn(&Partition)) {
         let alone = self.alone();
-        self.has_ended.store(true, Ordering::Release);
+        note();
         drop(alone);
         for partition in &self.partitions {
-            partition.end();
+            tell(&partition);
         }
     }
 
